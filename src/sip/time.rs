@@ -1,0 +1,133 @@
+//! Time as the core knows it: a value that the driver hands in.
+
+use std::{
+    collections::BTreeSet,
+    ops::{Add, Sub},
+    time::Duration,
+};
+
+/// A point on a clock that counts suspend (`CLOCK_BOOTTIME`); only differences mean anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(Duration);
+
+impl Instant {
+    /// Makes an instant from the time since the clock's origin.
+    pub const fn from_origin(since: Duration) -> Self {
+        Self(since)
+    }
+
+    /// Returns the time since the clock's origin.
+    pub const fn since_origin(self) -> Duration {
+        self.0
+    }
+
+    /// Returns how long ago `earlier` was, or zero if it lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, after: Duration) -> Self {
+        Self(self.0.saturating_add(after))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, before: Duration) -> Self {
+        Self(self.0.saturating_sub(before))
+    }
+}
+
+/// An ordered queue of timers, at most one for each key; every operation costs O(log n).
+///
+/// The owner of a key keeps no timer state of its own beyond the instant that [`set`](Self::set) returned
+/// through its `slot`, so a timer can be moved or cancelled without a search.
+#[derive(Debug)]
+pub struct Timers<K> {
+    queue: BTreeSet<(Instant, K)>,
+}
+
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self { queue: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    /// Arms the timer of `key` for `at`, moving it when `slot` says that it is armed already.
+    pub fn set(&mut self, slot: &mut Option<Instant>, key: K, at: Instant) {
+        if *slot == Some(at) {
+            return;
+        }
+        self.cancel(slot, key);
+        self.queue.insert((at, key));
+        *slot = Some(at);
+    }
+
+    /// Disarms the timer of `key`.
+    pub fn cancel(&mut self, slot: &mut Option<Instant>, key: K) {
+        if let Some(at) = slot.take() {
+            self.queue.remove(&(at, key));
+        }
+    }
+
+    /// Takes the earliest timer that is due at `now`; its owner must clear the slot.
+    pub fn pop(&mut self, now: Instant) -> Option<K> {
+        let (at, _) = self.queue.first()?;
+        if *at > now {
+            return None;
+        }
+        self.queue.pop_first().map(|(_, key)| key)
+    }
+
+    /// Returns when the next timer is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.queue.first().map(|(at, _)| *at)
+    }
+
+    /// Returns how many timers are armed.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Returns whether no timer is armed.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn timers_fire_in_order_and_only_when_due() {
+        let (mut timers, mut a, mut b) = (Timers::default(), None, None);
+        timers.set(&mut a, 1, at(20));
+        timers.set(&mut b, 2, at(10));
+        assert_eq!(timers.deadline(), Some(at(10)));
+        assert_eq!(timers.pop(at(9)), None);
+        assert_eq!(timers.pop(at(30)), Some(2));
+        assert_eq!(timers.pop(at(30)), Some(1));
+        assert_eq!(timers.pop(at(30)), None);
+    }
+
+    #[test]
+    fn a_moved_timer_fires_once() {
+        let (mut timers, mut slot) = (Timers::default(), None);
+        timers.set(&mut slot, 1, at(10));
+        timers.set(&mut slot, 1, at(40));
+        assert_eq!(timers.pop(at(20)), None);
+        assert_eq!(timers.pop(at(40)), Some(1));
+        assert!(timers.is_empty());
+    }
+}
