@@ -5,8 +5,16 @@
 //! what is to be done leaves as values, so every timer of RFC 3261 and 6665 can be tested to the millisecond.
 
 pub mod codec;
+pub mod dialog;
+pub mod effect;
+pub mod endpoint;
+pub mod events;
 pub mod header;
+pub mod ids;
+pub mod locate;
 pub mod message;
+pub mod slab;
 pub mod time;
+pub mod transaction;
 pub mod transport;
 pub mod uri;

@@ -1,0 +1,529 @@
+//! The transaction layer: owns the transactions, matches messages to them, answers what is nobody's.
+//!
+//! An [`Endpoint`] turns bytes into [`Event`]s for its user and the user's requests and answers into
+//! [`Effect`]s. It resends, times out, switches to TCP where a request is too large for a datagram and back
+//! where the peer has none (RFC 3261 §17, §18). It knows no dialog: what a request means is its user's
+//! matter. `U` is what the user calls the one who sent a request.
+
+mod client;
+mod server;
+mod streams;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use thiserror::Error;
+
+use self::{client::Clients, server::Servers, streams::Streams};
+use super::{
+    codec::{self, Framing, Head},
+    effect::{Effect, QueryId},
+    header::Name,
+    ids::{MAGIC_COOKIE, Token},
+    locate::{LocateError, Plan},
+    message::{self, Message, Method},
+    time::{Instant, Timers},
+    transaction::{Resends, Timing},
+    transport::{ConnId, Flow, Packet, Transport},
+};
+
+pub use server::ServerId;
+
+/// Requests above this size leave by a stream where the peer has one (RFC 3261 §18.1.1).
+pub const MAX_DATAGRAM_REQUEST: usize = 1300;
+
+/// The methods that this program answers, as Allow lists them.
+pub const ALLOW: &str = "NOTIFY, OPTIONS, SUBSCRIBE";
+
+/// What the endpoint is told once.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// Base timers.
+    pub timing: Timing,
+    /// Our addresses; each has UDP and TCP on the same port.
+    pub locals: Vec<SocketAddr>,
+    /// What Allow-Events lists.
+    pub allow_events: &'static str,
+    /// What Accept lists in an answer to OPTIONS.
+    pub accept: &'static str,
+}
+
+/// A request that a user of the endpoint wants sent.
+#[derive(Clone, Debug)]
+pub struct Outgoing<U> {
+    /// Who gets the outcome.
+    pub user: U,
+    /// The method, as the CSeq has it.
+    pub method: &'static str,
+    /// Start line and headers without Via and Contact, the empty line included.
+    pub head: Bytes,
+    /// Where the Contact goes and whose it is; its host is the address that the request leaves from.
+    pub contact: Option<ContactSlot>,
+    /// The body.
+    pub body: Bytes,
+    /// The way, from [`locate::plan`](super::locate::plan).
+    pub plan: Plan,
+    /// How often it may be repeated over UDP.
+    pub resends: Resends,
+}
+
+/// The place of a Contact in a head that is not yet on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactSlot {
+    /// How many bytes of the head stand before it.
+    pub at: usize,
+    /// The user part, in the form that stands in a URI.
+    pub user: Box<str>,
+}
+
+/// Why a request got no response.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Failure {
+    /// Timer F: treated like 408 (RFC 3261 §8.1.3.1).
+    #[error("no answer")]
+    Timeout,
+    /// The system or the connection said that nobody is there.
+    #[error("nobody listens there")]
+    Unreachable,
+    /// No address of ours can reach the peer.
+    #[error("none of our addresses reaches {0}")]
+    NoRoute(IpAddr),
+    /// The name has no address, or its look-up took too long.
+    #[error("{0}")]
+    Resolve(String),
+    /// There is no way to that URI.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+}
+
+/// What the endpoint tells its user about one input.
+#[derive(Debug)]
+pub enum Event<'a, U> {
+    /// A new request, well-formed and of a method that is answered here; it is to be responded to once.
+    Request {
+        /// What to call it when responding.
+        id: ServerId,
+        /// Which way it came.
+        flow: Flow,
+        /// The request.
+        message: Message<'a>,
+    },
+    /// A response to a request of ours; provisional ones included.
+    Response {
+        /// Who sent the request.
+        user: U,
+        /// Which way it came.
+        flow: Flow,
+        /// The response.
+        message: Message<'a>,
+    },
+}
+
+/// Counts of what was dropped in silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Keep-alives and empty datagrams (TRN-25).
+    pub keepalives: u64,
+    /// What could not be read as SIP at all.
+    pub unreadable: u64,
+    /// Responses to nothing we asked (TXN-06).
+    pub stray_responses: u64,
+    /// Requests that were refused before they reached anybody.
+    pub refused: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Client(u32),
+    Server(u32),
+    Stream(ConnId),
+}
+
+/// The transaction layer; see the module's text.
+#[derive(Debug)]
+pub struct Endpoint<U> {
+    config: EndpointConfig,
+    rng: StdRng,
+    clients: Clients<U>,
+    servers: Servers,
+    streams: Streams,
+    timers: Timers<Timer>,
+    /// Peers that turned out to have no TCP, with the time until which that is remembered (TRN-03).
+    datagram_only: HashMap<SocketAddr, Instant>,
+    failures: VecDeque<(U, Failure)>,
+    counters: Counters,
+    queries: u64,
+}
+
+impl<U: Copy> Endpoint<U> {
+    /// Makes an endpoint that draws its identifiers from `rng`.
+    pub fn new(config: EndpointConfig, rng: StdRng) -> Self {
+        Self {
+            config,
+            rng,
+            clients: Clients::default(),
+            servers: Servers::default(),
+            streams: Streams::default(),
+            timers: Timers::default(),
+            datagram_only: HashMap::new(),
+            failures: VecDeque::new(),
+            counters: Counters::default(),
+            queries: 0,
+        }
+    }
+
+    /// Returns the base timers.
+    pub fn timing(&self) -> &Timing {
+        &self.config.timing
+    }
+
+    /// Returns our addresses.
+    pub fn locals(&self) -> &[SocketAddr] {
+        &self.config.locals
+    }
+
+    /// Returns what was dropped so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Returns the generator of identifiers.
+    pub fn rng(&mut self) -> &mut StdRng {
+        &mut self.rng
+    }
+
+    /// Returns how many transactions and connections are alive: for tests of leaks and limits.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.clients.len(), self.servers.len(), self.streams.len())
+    }
+
+    /// Returns when [`tick`](Self::tick) has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// Draws the id of a new look-up.
+    pub fn next_query(&mut self) -> QueryId {
+        self.queries += 1;
+        QueryId(self.queries)
+    }
+
+    /// Returns the address of ours from which `remote` is reached, if any can.
+    ///
+    /// A loopback peer is reached from a loopback address and no other; else the address that shares the
+    /// longest prefix with the peer's is taken.
+    pub fn local_for(&self, remote: IpAddr) -> Option<SocketAddr> {
+        let same = |local: &&SocketAddr| {
+            local.is_ipv4() == remote.is_ipv4()
+                && (local.ip() == remote || local.ip().is_loopback() == remote.is_loopback())
+        };
+        self.config.locals.iter().filter(same).max_by_key(|local| common_prefix(local.ip(), remote)).copied()
+    }
+
+    /// Takes one datagram; what needs no user is answered or dropped here.
+    pub fn datagram<'a>(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bytes: &'a [u8],
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Option<Event<'a, U>> {
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            self.counters.keepalives += 1;
+            return None;
+        }
+        let flow = Flow { transport: Transport::Udp, local, remote, conn: None };
+        match codec::decode(bytes, Framing::Datagram) {
+            Ok(message) => self.message(flow, message, now, out),
+            Err(error) => {
+                self.refuse_unreadable(flow, bytes, error.status(), now, out);
+                None
+            }
+        }
+    }
+
+    /// Takes one complete message that a connection brought; see [`next_frame`](Self::next_frame).
+    pub fn frame<'a>(
+        &mut self,
+        conn: ConnId,
+        bytes: &'a [u8],
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Option<Event<'a, U>> {
+        let flow = self.streams.flow(conn)?;
+        match codec::decode(bytes, Framing::Stream) {
+            Ok(message) => self.message(flow, message, now, out),
+            Err(error) => {
+                self.refuse_unreadable(flow, bytes, error.status(), now, out);
+                self.close_stream(conn, now, out);
+                None
+            }
+        }
+    }
+
+    fn message<'a>(
+        &mut self,
+        flow: Flow,
+        message: Message<'a>,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Option<Event<'a, U>> {
+        if message.is_request() {
+            self.request_received(flow, message, now, out)
+        } else {
+            self.response_received(flow, message, now)
+        }
+    }
+
+    fn request_received<'a>(
+        &mut self,
+        flow: Flow,
+        message: Message<'a>,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Option<Event<'a, U>> {
+        let method = message.method()?;
+        if let Err(refusal) = message::check_request(&message) {
+            if !matches!(method, Method::Ack) {
+                self.answer_stateless(flow, &message, refusal.code, &refusal.reason, now, out);
+            }
+            self.counters.refused += 1;
+            return None;
+        }
+        match method {
+            // An ACK belongs to an INVITE that was refused; nothing answers it (TXN-20).
+            Method::Ack => return None,
+            Method::Cancel => {
+                let known = self.servers.find(&message, flow.transport, "INVITE").is_some()
+                    || ["SUBSCRIBE", "NOTIFY", "OPTIONS"]
+                        .iter()
+                        .any(|m| self.servers.find(&message, flow.transport, m).is_some());
+                let (code, reason) = if known { (200, "OK") } else { (481, codec::reason_phrase(481)) };
+                self.answer_stateless(flow, &message, code, reason, now, out);
+                return None;
+            }
+            _ => {}
+        }
+        let id = match self.servers.admit(&message, flow, now, &mut self.timers) {
+            server::Admission::New(id) => id,
+            server::Admission::Resent(replay) => {
+                if let Some(packet) = replay {
+                    self.transmit(flow, packet, now, out);
+                }
+                return None;
+            }
+            server::Admission::Merged => {
+                self.answer_stateless(flow, &message, 482, codec::reason_phrase(482), now, out);
+                return None;
+            }
+        };
+        if !matches!(method, Method::Subscribe | Method::Notify | Method::Options) {
+            self.counters.refused += 1;
+            self.respond_with(id, flow, &message, 405, now, out, |head| {
+                head.header(Name::Allow, ALLOW);
+            });
+            return None;
+        }
+        let unknown: Vec<&str> = message
+            .option_tags(Name::Require)
+            .chain(message.option_tags(Name::ProxyRequire))
+            .filter(|tag| !tag.is_empty())
+            .collect();
+        if !unknown.is_empty() {
+            self.counters.refused += 1;
+            let unknown = unknown.join(", ");
+            self.respond_with(id, flow, &message, 420, now, out, |head| {
+                head.header(Name::Unsupported, &unknown);
+            });
+            return None;
+        }
+        if method == Method::Options {
+            let (events, accept) = (self.config.allow_events, self.config.accept);
+            self.respond_with(id, flow, &message, 200, now, out, |head| {
+                head.header(Name::Allow, ALLOW).header(Name::AllowEvents, events).header(Name::Accept, accept);
+                head.header(Name::Supported, "");
+            });
+            return None;
+        }
+        Some(Event::Request { id, flow, message })
+    }
+
+    /// Answers a request whose transaction is `id`, with a tag of its own; `add` appends headers.
+    pub fn respond_with(
+        &mut self,
+        id: ServerId,
+        flow: Flow,
+        request: &Message<'_>,
+        code: u16,
+        now: Instant,
+        out: &mut Vec<Effect>,
+        add: impl FnOnce(&mut Head),
+    ) {
+        let tag = Token::random(&mut self.rng);
+        self.respond_tagged(id, flow, request, code, tag, now, out, add);
+    }
+
+    /// Answers like [`respond_with`](Self::respond_with) with the tag of a dialog.
+    #[allow(clippy::too_many_arguments, reason = "each is a different thing, and a struct would only rename them")]
+    pub fn respond_tagged(
+        &mut self,
+        id: ServerId,
+        flow: Flow,
+        request: &Message<'_>,
+        code: u16,
+        tag: Token,
+        now: Instant,
+        out: &mut Vec<Effect>,
+        add: impl FnOnce(&mut Head),
+    ) {
+        let mut head = response_head(flow, request, code, codec::reason_phrase(code), &tag.to_string());
+        add(&mut head);
+        let Some((packet, to)) = finish_response(head, flow, request) else { return };
+        self.servers.complete(id, packet.clone(), to, &self.config.timing, now, &mut self.timers);
+        self.transmit(to, packet, now, out);
+    }
+
+    fn answer_stateless(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        code: u16,
+        reason: &str,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) {
+        let tag = Token::random(&mut self.rng).to_string();
+        let mut head = response_head(flow, request, code, reason, &tag);
+        if code == 405 {
+            head.header(Name::Allow, ALLOW);
+        }
+        if code == 415 {
+            head.header(Name::AcceptEncoding, "identity");
+        }
+        if let Some((packet, to)) = finish_response(head, flow, request) {
+            self.transmit(to, packet, now, out);
+        }
+    }
+
+    fn refuse_unreadable(
+        &mut self,
+        flow: Flow,
+        bytes: &[u8],
+        status: Option<u16>,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) {
+        self.counters.unreadable += 1;
+        let Some(code) = status else { return };
+        let Some(message) = codec::decode_lenient_head(bytes) else { return };
+        if message.is_request() && message.method() != Some(Method::Ack) {
+            self.answer_stateless(flow, &message, code, codec::reason_phrase(code), now, out);
+        }
+    }
+
+    /// Puts bytes on the way that `flow` names.
+    fn transmit(&mut self, flow: Flow, packet: Packet, now: Instant, out: &mut Vec<Effect>) {
+        match flow.conn {
+            None => out.push(Effect::Send { local: flow.local, remote: flow.remote, packet }),
+            Some(conn) => self.write_stream(conn, packet, now, out),
+        }
+    }
+
+    /// Runs what is due, at most a bounded amount a call; failures wait in [`next_failure`](Self::next_failure).
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        const AT_ONCE: usize = 1024;
+        for _ in 0..AT_ONCE {
+            match self.timers.pop(now) {
+                Some(Timer::Client(id)) => self.client_due(id, now, out),
+                Some(Timer::Server(id)) => self.servers.remove(id),
+                Some(Timer::Stream(conn)) => self.stream_due(conn, now, out),
+                None => return,
+            }
+        }
+    }
+
+    /// Takes the next request that ended without a response.
+    pub fn next_failure(&mut self) -> Option<(U, Failure)> {
+        self.failures.pop_front()
+    }
+}
+
+fn common_prefix(a: IpAddr, b: IpAddr) -> u32 {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => 0,
+    }
+}
+
+/// Begins a response; on top of what RFC 3261 §8.2.6.2 copies it fills `received` and `rport` (TRN-06).
+fn response_head(flow: Flow, request: &Message<'_>, code: u16, reason: &str, tag: &str) -> Head {
+    let received = request.top_via().ok().and_then(|via| {
+        let same_host = via.host.trim_matches(['[', ']']).parse() == Ok(flow.remote.ip());
+        (!same_host || via.rport.is_some()).then_some((flow.remote.ip(), flow.remote.port()))
+    });
+    codec::write_response(request, code, reason, tag, received)
+}
+
+/// Ends a response and says where it goes (RFC 3261 §18.2.2, RFC 3581 §4).
+fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> Option<(Packet, Flow)> {
+    let head = head.finish(0).ok()?;
+    let mut to = flow;
+    if !flow.transport.is_stream() {
+        let via = request.top_via().ok()?;
+        if via.rport.is_none() {
+            to.remote.set_port(via.port.unwrap_or(5060));
+        }
+    }
+    Some((Packet { head, body: Bytes::new() }, to))
+}
+
+/// Puts Via and Contact into a head, for one way out.
+fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, way: &Way) -> Bytes {
+    use std::io::Write as _;
+    let Way { transport, sent_by, branch, transport_param } = way;
+    let line = memchr::memchr(b'\n', head).map_or(head.len(), |i| i + 1);
+    let mut bytes = Vec::with_capacity(head.len() + 160);
+    bytes.extend_from_slice(&head[..line]);
+    let rport = if transport.is_stream() { "" } else { ";rport" };
+    write!(bytes, "Via: SIP/2.0/{transport} {sent_by};branch={MAGIC_COOKIE}{branch}{rport}\r\n")
+        .expect("a vector takes every write");
+    let contact_at = contact.map_or(line, |slot| slot.at.clamp(line, head.len()));
+    bytes.extend_from_slice(&head[line..contact_at]);
+    if let Some(slot) = contact {
+        write_contact(&mut bytes, &slot.user, *sent_by, *transport_param);
+    }
+    bytes.extend_from_slice(&head[contact_at..]);
+    bytes.into()
+}
+
+/// Writes a whole Contact line.
+fn write_contact(bytes: &mut Vec<u8>, user: &str, address: SocketAddr, transport: Option<Transport>) {
+    use std::io::Write as _;
+    bytes.extend_from_slice(b"Contact: <");
+    write!(bytes, "{}", contact_uri(user, address, transport)).expect("a vector takes every write");
+    bytes.extend_from_slice(b">\r\n");
+}
+
+/// Returns the URI at which we are reached, as Contact carries it.
+pub fn contact_uri(user: &str, address: SocketAddr, transport: Option<Transport>) -> String {
+    let at = if user.is_empty() { "" } else { "@" };
+    match transport {
+        Some(transport) => format!("sip:{user}{at}{address};transport={}", transport.token().to_ascii_lowercase()),
+        None => format!("sip:{user}{at}{address}"),
+    }
+}
+
+/// One way out for a request.
+struct Way {
+    transport: Transport,
+    sent_by: SocketAddr,
+    branch: Token,
+    /// The `transport` parameter that the Contact gets; none where size alone made us leave UDP.
+    transport_param: Option<Transport>,
+}

@@ -1,0 +1,388 @@
+//! Client transactions: choosing the way, sending, resending, falling back, giving up (RFC 3261 §17.1, §18.1).
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{ContactSlot, Endpoint, Event, Failure, MAX_DATAGRAM_REQUEST, Outgoing, Timer, Way, on_the_way};
+use crate::sip::{
+    effect::{Effect, QueryId},
+    ids::Token,
+    locate::Plan,
+    message::Message,
+    slab::Slab,
+    time::Instant,
+    transaction::{ClientTimer, ClientTransaction, Resends},
+    transport::{ConnId, Flow, Packet, Transport},
+};
+
+/// How long a look-up may take in all (RES-15).
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+/// After how long a TCP attempt that only size made us take gives way to UDP (TRN-03).
+const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+/// How long a peer without TCP is remembered (TRN-03).
+const DATAGRAM_ONLY_FOR: Duration = Duration::from_secs(600);
+/// How many such peers are remembered at most.
+const MAX_DATAGRAM_ONLY: usize = 1024;
+/// What a Via line adds to a request at most.
+const VIA_LEN: usize = 110;
+
+#[derive(Debug)]
+pub(super) struct Client<U> {
+    user: U,
+    method: &'static str,
+    /// Without Via and Contact until the way is known.
+    packet: Packet,
+    contact: Option<ContactSlot>,
+    /// The head as it was handed in, while another way may have to be tried.
+    draft: Option<Bytes>,
+    branch: Token,
+    remotes: VecDeque<SocketAddr>,
+    /// TCP was chosen for the request's size alone.
+    switched: bool,
+    resends: Resends,
+    phase: Phase,
+    pub(super) timer: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The way is being chosen.
+    Placing,
+    Resolving {
+        query: QueryId,
+        transport: Transport,
+        host: String,
+    },
+    Connecting {
+        flow: Flow,
+    },
+    Running {
+        flow: Flow,
+        machine: ClientTransaction,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Clients<U> {
+    slab: Slab<Client<U>>,
+    by_branch: HashMap<Token, u32>,
+    by_query: HashMap<QueryId, u32>,
+    /// UDP transactions by where they go, to fail them when the system reports the port closed.
+    by_remote: BTreeSet<(SocketAddr, u32)>,
+}
+
+impl<U> Default for Clients<U> {
+    fn default() -> Self {
+        Self { slab: Slab::default(), by_branch: HashMap::new(), by_query: HashMap::new(), by_remote: BTreeSet::new() }
+    }
+}
+
+impl<U> Clients<U> {
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+}
+
+impl<U: Copy> Endpoint<U> {
+    /// Sends a request; its user hears of every response, or of one failure.
+    pub fn request(&mut self, request: Outgoing<U>, now: Instant, out: &mut Vec<Effect>) {
+        let Outgoing { user, method, head, contact, body, plan, resends } = request;
+        let branch = Token::random(&mut self.rng);
+        let packet = Packet { head, body };
+        let client = Client {
+            user,
+            method,
+            packet,
+            contact,
+            draft: None,
+            branch,
+            remotes: VecDeque::new(),
+            switched: false,
+            resends,
+            phase: Phase::Placing,
+            timer: None,
+        };
+        let id = self.clients.slab.insert(client);
+        self.clients.by_branch.insert(branch, id);
+        match plan {
+            Plan::Address { transport, remote } => {
+                if let Some(client) = self.clients.slab.get_mut(id) {
+                    client.remotes.push_back(remote);
+                }
+                self.launch(id, transport, now, out);
+            }
+            Plan::Lookup { transport, host, port } => {
+                let query = self.next_query();
+                if let Some(client) = self.clients.slab.get_mut(id) {
+                    client.phase = Phase::Resolving { query, transport, host: host.clone() };
+                }
+                self.clients.by_query.insert(query, id);
+                self.arm(id, now + RESOLVE_WITHIN);
+                out.push(Effect::Resolve { query, host, port });
+            }
+        }
+    }
+
+    /// Takes the answer to a look-up of this endpoint; returns false when the query was not its own.
+    pub fn resolved(
+        &mut self,
+        query: QueryId,
+        answer: Result<&[SocketAddr], &str>,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(id) = self.clients.by_query.remove(&query) else { return false };
+        let Some(client) = self.clients.slab.get_mut(id) else { return true };
+        let Phase::Resolving { transport, ref host, .. } = client.phase else { return true };
+        let host = host.clone();
+        match answer {
+            Ok(addresses) => {
+                let locals = &self.config.locals;
+                // An address of a family that we do not have is no way at all.
+                client.remotes =
+                    addresses.iter().filter(|a| locals.iter().any(|l| l.is_ipv4() == a.is_ipv4())).copied().collect();
+                if client.remotes.is_empty() {
+                    self.fail(id, Failure::Resolve(format!("{host} has no address that we can reach")));
+                } else {
+                    self.launch(id, transport, now, out);
+                }
+            }
+            Err(why) => {
+                let why = why.to_owned();
+                self.fail(id, Failure::Resolve(why));
+            }
+        }
+        true
+    }
+
+    /// Starts the transaction towards its first remaining address.
+    fn launch(&mut self, id: u32, asked: Transport, now: Instant, out: &mut Vec<Effect>) {
+        let Some(client) = self.clients.slab.get_mut(id) else { return };
+        let Some(&remote) = client.remotes.front() else { return };
+        let too_large = client.packet.len() + VIA_LEN > MAX_DATAGRAM_REQUEST;
+        let datagram_only = self.datagram_only.get(&remote).is_some_and(|until| now < *until);
+        client.switched = asked == Transport::Udp && too_large && !datagram_only;
+        let transport = if client.switched { Transport::Tcp } else { asked };
+        let Some(local) = self.local_for(remote.ip()) else {
+            self.fail(id, Failure::NoRoute(remote.ip()));
+            return;
+        };
+        if transport.is_stream() {
+            let conn = self.open_stream(transport, local.ip(), remote, now, out);
+            self.streams.attach(conn, id);
+            let flow = Flow { transport, local, remote, conn: Some(conn) };
+            if self.streams.is_open(conn) {
+                self.run(id, flow, now, out);
+                return;
+            }
+            let switched = self.clients.slab.get(id).is_some_and(|c| c.switched);
+            let within = if switched { CONNECT_WITHIN } else { self.config.timing.transaction() };
+            if let Some(client) = self.clients.slab.get_mut(id) {
+                client.phase = Phase::Connecting { flow };
+            }
+            self.arm(id, now + within);
+        } else {
+            self.run(id, Flow { transport, local, remote, conn: None }, now, out);
+        }
+    }
+
+    /// Puts the request on the wire and starts its machine.
+    fn run(&mut self, id: u32, flow: Flow, now: Instant, out: &mut Vec<Effect>) {
+        let timing = self.config.timing;
+        let Some(client) = self.clients.slab.get_mut(id) else { return };
+        let way = Way {
+            transport: flow.transport,
+            sent_by: flow.local,
+            branch: client.branch,
+            transport_param: (flow.transport.is_stream() && !client.switched).then_some(flow.transport),
+        };
+        let draft = client.draft.take().unwrap_or_else(|| client.packet.head.clone());
+        client.packet.head = on_the_way(&draft, client.contact.as_ref(), &way);
+        client.draft = client.switched.then_some(draft);
+        let machine = ClientTransaction::start(flow.transport.is_stream(), client.resends, &timing, now);
+        client.phase = Phase::Running { flow, machine };
+        let packet = client.packet.clone();
+        if !flow.transport.is_stream() {
+            self.clients.by_remote.insert((flow.remote, id));
+        }
+        self.arm(id, machine.deadline());
+        self.transmit(flow, packet, now, out);
+    }
+
+    fn arm(&mut self, id: u32, at: Instant) {
+        if let Some(client) = self.clients.slab.get_mut(id) {
+            self.timers.set(&mut client.timer, Timer::Client(id), at);
+        }
+    }
+
+    pub(super) fn client_due(&mut self, id: u32, now: Instant, out: &mut Vec<Effect>) {
+        let timing = self.config.timing;
+        let Some(client) = self.clients.slab.get_mut(id) else { return };
+        client.timer = None;
+        match &mut client.phase {
+            Phase::Placing => {}
+            Phase::Resolving { host, .. } => {
+                let why = format!("the look-up of {host} took longer than {} s", RESOLVE_WITHIN.as_secs());
+                self.fail(id, Failure::Resolve(why));
+            }
+            Phase::Connecting { flow } => {
+                let flow = *flow;
+                if client.switched {
+                    self.fall_back(id, flow, now, out);
+                } else {
+                    self.fail(id, Failure::Timeout);
+                }
+                if let Some(conn) = flow.conn
+                    && !self.streams.is_open(conn)
+                {
+                    self.close_stream(conn, now, out);
+                }
+            }
+            Phase::Running { flow, machine } => match machine.on_timer(&timing, now) {
+                Some(ClientTimer::Resend) => {
+                    let (flow, packet, next) = (*flow, client.packet.clone(), machine.deadline());
+                    self.arm(id, next);
+                    self.transmit(flow, packet, now, out);
+                }
+                Some(ClientTimer::TimedOut) => self.fail(id, Failure::Timeout),
+                Some(ClientTimer::Finished) => {
+                    self.forget_client(id);
+                }
+                None => {
+                    let next = machine.deadline();
+                    self.arm(id, next);
+                }
+            },
+        }
+    }
+
+    /// The peer has no TCP: the request goes by UDP after all, with a new branch (TRN-03, TRN-04).
+    fn fall_back(&mut self, id: u32, flow: Flow, now: Instant, out: &mut Vec<Effect>) {
+        if self.datagram_only.len() >= MAX_DATAGRAM_ONLY {
+            self.datagram_only.retain(|_, until| now < *until);
+        }
+        if self.datagram_only.len() < MAX_DATAGRAM_ONLY {
+            self.datagram_only.insert(flow.remote, now + DATAGRAM_ONLY_FOR);
+        }
+        let branch = Token::random(&mut self.rng);
+        let Some(client) = self.clients.slab.get_mut(id) else { return };
+        self.clients.by_branch.remove(&client.branch);
+        client.branch = branch;
+        client.switched = false;
+        self.clients.by_branch.insert(branch, id);
+        if let Some(conn) = flow.conn {
+            self.streams.detach(conn, id);
+        }
+        self.run(id, Flow { transport: Transport::Udp, conn: None, ..flow }, now, out);
+    }
+
+    pub(super) fn response_received<'a>(
+        &mut self,
+        flow: Flow,
+        message: Message<'a>,
+        now: Instant,
+    ) -> Option<Event<'a, U>> {
+        let matched = self.matching_client(&message);
+        let Some(id) = matched else {
+            self.counters.stray_responses += 1;
+            return None;
+        };
+        let timing = self.config.timing;
+        let client = self.clients.slab.get_mut(id)?;
+        let Phase::Running { flow: sent_to, machine } = &mut client.phase else { return None };
+        let sent_to = *sent_to;
+        let (stream, conn) = (sent_to.transport.is_stream(), sent_to.conn);
+        let code = message.code()?;
+        if !machine.on_response(code, stream, &timing, now) {
+            return None;
+        }
+        let (user, done, next) = (client.user, machine.is_completed(), machine.deadline());
+        if done && stream {
+            self.forget_client(id);
+        } else {
+            if done {
+                // What is kept until Timer K is the branch alone.
+                client.packet = Packet { head: Bytes::new(), body: Bytes::new() };
+                self.clients.by_remote.remove(&(sent_to.remote, id));
+            }
+            self.arm(id, next);
+        }
+        if let Some(conn) = conn {
+            self.touch_stream(conn, now);
+        }
+        Some(Event::Response { user, flow, message })
+    }
+
+    /// TXN-06, TXN-07: one Via, our branch, the method that we sent.
+    fn matching_client(&self, message: &Message<'_>) -> Option<u32> {
+        if message.via_count() != 1 {
+            return None;
+        }
+        let branch = Token::parse_branch(message.top_via().ok()?.branch?)?;
+        let id = *self.clients.by_branch.get(&branch)?;
+        let client = self.clients.slab.get(id)?;
+        (message.cseq().ok()?.method == client.method).then_some(id)
+    }
+
+    /// The system says that a datagram could not be delivered (TXN-08).
+    pub fn send_failed(&mut self, remote: SocketAddr) {
+        let waiting: Vec<u32> =
+            self.clients.by_remote.range((remote, 0)..=(remote, u32::MAX)).map(|(_, id)| *id).collect();
+        for id in waiting {
+            self.fail(id, Failure::Unreachable);
+        }
+    }
+
+    /// A connection is there: what waited for it goes out.
+    pub(super) fn stream_ready(&mut self, conn: ConnId, waiting: &[u32], now: Instant, out: &mut Vec<Effect>) {
+        for &id in waiting {
+            if let Some(Client { phase: Phase::Connecting { flow }, .. }) = self.clients.slab.get(id) {
+                let flow = *flow;
+                debug_assert_eq!(flow.conn, Some(conn), "it waited for this connection");
+                self.run(id, flow, now, out);
+            }
+        }
+    }
+
+    /// A connection could not be made or broke: its transactions end, once each, or fall back (TRN-16).
+    pub(super) fn stream_lost(&mut self, waiting: &[u32], now: Instant, out: &mut Vec<Effect>) {
+        for &id in waiting {
+            let Some(client) = self.clients.slab.get(id) else { continue };
+            match client.phase {
+                Phase::Connecting { flow } if client.switched => self.fall_back(id, flow, now, out),
+                _ => self.fail(id, Failure::Unreachable),
+            }
+        }
+    }
+
+    fn fail(&mut self, id: u32, failure: Failure) {
+        if let Some(client) = self.forget_client(id) {
+            self.failures.push_back((client.user, failure));
+        }
+    }
+
+    fn forget_client(&mut self, id: u32) -> Option<Client<U>> {
+        let mut client = self.clients.slab.remove(id)?;
+        self.timers.cancel(&mut client.timer, Timer::Client(id));
+        self.clients.by_branch.remove(&client.branch);
+        match &client.phase {
+            Phase::Placing => {}
+            Phase::Resolving { query, .. } => {
+                self.clients.by_query.remove(query);
+            }
+            Phase::Connecting { flow } | Phase::Running { flow, .. } => {
+                if let Some(conn) = flow.conn {
+                    self.streams.detach(conn, id);
+                } else {
+                    self.clients.by_remote.remove(&(flow.remote, id));
+                }
+            }
+        }
+        Some(client)
+    }
+}

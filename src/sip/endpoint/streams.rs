@@ -1,0 +1,238 @@
+//! Stream connections: opening, reusing, framing, closing when idle or when a peer dawdles (RFC 3261 §18, 5626 §3.5).
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{Endpoint, Timer};
+use crate::sip::{
+    codec::{Frame, StreamDecoder},
+    effect::Effect,
+    time::Instant,
+    transport::{ConnId, Flow, Packet, Transport},
+};
+
+/// An idle connection is closed after this time (TRN-14).
+const IDLE: Duration = Duration::from_secs(300);
+/// A message that began must be complete within this time (SEC-19).
+const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
+/// How many connections others may hold open to us.
+const MAX_ACCEPTED: usize = 1024;
+
+#[derive(Debug)]
+struct Stream {
+    flow: Flow,
+    state: StreamState,
+    decoder: StreamDecoder,
+    /// Client transactions that need the connection.
+    users: BTreeSet<u32>,
+    /// When the message now arriving began.
+    message_since: Option<Instant>,
+    used_at: Instant,
+    timer: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamState {
+    Opening,
+    Open,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    streams: HashMap<ConnId, Stream>,
+    /// Connections of ours, by where they lead, for reuse.
+    by_remote: HashMap<(Transport, SocketAddr), ConnId>,
+    accepted: usize,
+    opened: u64,
+}
+
+impl Streams {
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    pub(super) fn flow(&self, conn: ConnId) -> Option<Flow> {
+        self.streams.get(&conn).map(|s| s.flow)
+    }
+
+    pub(super) fn is_open(&self, conn: ConnId) -> bool {
+        self.streams.get(&conn).is_some_and(|s| s.state == StreamState::Open)
+    }
+
+    pub(super) fn attach(&mut self, conn: ConnId, client: u32) {
+        if let Some(stream) = self.streams.get_mut(&conn) {
+            stream.users.insert(client);
+        }
+    }
+
+    pub(super) fn detach(&mut self, conn: ConnId, client: u32) {
+        if let Some(stream) = self.streams.get_mut(&conn) {
+            stream.users.remove(&client);
+        }
+    }
+
+    fn remove(&mut self, conn: ConnId) -> Option<Stream> {
+        let stream = self.streams.remove(&conn)?;
+        if conn.is_accepted() {
+            self.accepted -= 1;
+        } else {
+            self.by_remote.remove(&(stream.flow.transport, stream.flow.remote));
+        }
+        Some(stream)
+    }
+}
+
+impl<U: Copy> Endpoint<U> {
+    /// Returns a connection to `remote`, which may still be opening.
+    pub(super) fn open_stream(
+        &mut self,
+        transport: Transport,
+        local: IpAddr,
+        remote: SocketAddr,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> ConnId {
+        if let Some(&conn) = self.streams.by_remote.get(&(transport, remote)) {
+            return conn;
+        }
+        self.streams.opened += 1;
+        let conn = ConnId::opened(self.streams.opened);
+        let flow = Flow { transport, local: SocketAddr::new(local, 0), remote, conn: Some(conn) };
+        self.streams.streams.insert(conn, Stream::new(flow, StreamState::Opening, now));
+        self.streams.by_remote.insert((transport, remote), conn);
+        out.push(Effect::Open { conn, transport, local, remote });
+        conn
+    }
+
+    /// A connection exists now, ours or one that a peer opened.
+    pub fn stream_opened(&mut self, flow: Flow, now: Instant, out: &mut Vec<Effect>) {
+        let Some(conn) = flow.conn else { return };
+        if conn.is_accepted() {
+            if self.streams.accepted >= MAX_ACCEPTED {
+                out.push(Effect::Close { conn });
+                return;
+            }
+            self.streams.accepted += 1;
+            self.streams.streams.insert(conn, Stream::new(flow, StreamState::Open, now));
+        } else {
+            let Some(stream) = self.streams.streams.get_mut(&conn) else {
+                // It was given up while it opened.
+                out.push(Effect::Close { conn });
+                return;
+            };
+            stream.state = StreamState::Open;
+            stream.used_at = now;
+            let waiting: Vec<u32> = stream.users.iter().copied().collect();
+            self.stream_ready(conn, &waiting, now, out);
+        }
+        self.arm_stream(conn);
+    }
+
+    /// A connection is gone, or could not be made.
+    pub fn stream_closed(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
+        let Some(mut stream) = self.streams.remove(conn) else { return };
+        self.timers.cancel(&mut stream.timer, Timer::Stream(conn));
+        let users: Vec<u32> = stream.users.into_iter().collect();
+        self.stream_lost(&users, now, out);
+    }
+
+    /// Closes a connection from our side.
+    pub(super) fn close_stream(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
+        if self.streams.streams.contains_key(&conn) {
+            out.push(Effect::Close { conn });
+            self.stream_closed(conn, now, out);
+        }
+    }
+
+    /// Takes bytes from a connection; complete messages come out of [`next_frame`](Self::next_frame).
+    pub fn stream_data(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
+        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+            stream.used_at = now;
+            stream.decoder.push(bytes);
+        }
+    }
+
+    /// Returns the next complete message of a connection, for [`frame`](Self::frame).
+    pub fn next_frame(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) -> Option<Bytes> {
+        loop {
+            let stream = self.streams.streams.get_mut(&conn)?;
+            match stream.decoder.next() {
+                Some(Frame::Message(bytes)) => {
+                    stream.message_since = None;
+                    return Some(bytes);
+                }
+                // RFC 5626 §3.5.1: a ping is answered with one CRLF, a pong with nothing.
+                Some(Frame::Ping) => {
+                    let packet = Packet { head: Bytes::from_static(b"\r\n"), body: Bytes::new() };
+                    out.push(Effect::Write { conn, packet });
+                }
+                Some(Frame::Pong) => {}
+                Some(Frame::Broken(error, head)) => {
+                    let flow = stream.flow;
+                    self.refuse_unreadable(flow, &head, error.status(), now, out);
+                    self.close_stream(conn, now, out);
+                    return None;
+                }
+                None => {
+                    stream.message_since = stream.decoder.is_mid_message().then(|| stream.message_since.unwrap_or(now));
+                    self.arm_stream(conn);
+                    return None;
+                }
+            }
+        }
+    }
+
+    pub(super) fn write_stream(&mut self, conn: ConnId, packet: Packet, now: Instant, out: &mut Vec<Effect>) {
+        if self.streams.is_open(conn) {
+            self.touch_stream(conn, now);
+            out.push(Effect::Write { conn, packet });
+        }
+    }
+
+    pub(super) fn touch_stream(&mut self, conn: ConnId, now: Instant) {
+        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+            stream.used_at = now;
+        }
+    }
+
+    fn arm_stream(&mut self, conn: ConnId) {
+        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+            let idle_at = stream.used_at + IDLE;
+            let at = stream.message_since.map_or(idle_at, |since| idle_at.min(since + MESSAGE_WITHIN));
+            self.timers.set(&mut stream.timer, Timer::Stream(conn), at);
+        }
+    }
+
+    pub(super) fn stream_due(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
+        let Some(stream) = self.streams.streams.get_mut(&conn) else { return };
+        stream.timer = None;
+        let dawdles = stream.message_since.is_some_and(|since| now >= since + MESSAGE_WITHIN);
+        if dawdles || (now >= stream.used_at + IDLE && stream.users.is_empty()) {
+            self.close_stream(conn, now, out);
+            return;
+        }
+        if now >= stream.used_at + IDLE {
+            stream.used_at = now;
+        }
+        self.arm_stream(conn);
+    }
+}
+
+impl Stream {
+    fn new(flow: Flow, state: StreamState, now: Instant) -> Self {
+        Self {
+            flow,
+            state,
+            decoder: StreamDecoder::default(),
+            users: BTreeSet::new(),
+            message_since: None,
+            used_at: now,
+            timer: None,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The subscriber side of event notification (RFC 6665 §4.1): keeps state flowing from notifiers.
+//!
+//! A [`Subscriber`] owns all subscriptions of ours. It subscribes, refreshes before expiry, follows what
+//! `Subscription-State` says, backs off when told to, and reports each turn as an [`Update`]. What a body
+//! means and how a turn is shown is left to its user.
+
+mod machine;
+mod retry;
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use self::machine::{State, Subscription};
+use super::{EventPackage, Step};
+use crate::sip::{
+    dialog::Party,
+    endpoint::Failure,
+    header::Reason,
+    ids::Token,
+    slab::Slab,
+    time::{Instant, Timers},
+    transport::Flow,
+    uri::Uri,
+};
+
+/// Names one subscription of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(pub(super) u32);
+
+/// What to subscribe to, and how.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The presentity: request-URI and To.
+    pub target: Uri,
+    /// Us, as From names us.
+    pub from: Party,
+    /// The user part of our Contact, as it stands in a URI.
+    pub contact_user: Box<str>,
+    /// The event package.
+    pub package: EventPackage,
+    /// Seconds to ask for.
+    pub expires: u32,
+    /// One look only: Expires 0 outside a dialog (§4.4.3).
+    pub fetch: bool,
+    /// The longest pause between two attempts (WAT-47).
+    pub retry_cap: Duration,
+}
+
+/// One turn in the life of a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// A SUBSCRIBE is on its way, with no subscription standing.
+    Trying,
+    /// What is known cannot be confirmed just now.
+    Unconfirmed,
+    /// A refresh was answered: what is known holds.
+    Confirmed,
+    /// The known end of the subscription passed without an answer.
+    Expired,
+    /// An attempt or the subscription failed.
+    Failed {
+        /// Why.
+        cause: Cause,
+        /// When the next attempt goes; none: no more on our own.
+        retry_at: Option<Instant>,
+    },
+    /// The notifier ended the subscription.
+    Ended {
+        /// What it said.
+        reason: Option<Reason>,
+        /// When the next attempt goes; none: no more on our own.
+        retry_at: Option<Instant>,
+    },
+    /// Our own unsubscribe or fetch came to its end; the id is free.
+    Done,
+}
+
+/// Why a subscription could not be had.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// The other side said so.
+    Refused {
+        /// The status code.
+        code: u16,
+        /// What the peer offers instead: Allow-Events of a 489, Accept of a 406 or 415.
+        offers: Option<String>,
+    },
+    /// No response, or none of those that must follow.
+    NoAnswer(Failure),
+}
+
+/// What a NOTIFY brought to a subscription.
+#[derive(Debug)]
+pub struct Notified<'a> {
+    /// Whose it is.
+    pub id: SubscriptionId,
+    /// Active, pending or terminated.
+    pub state: Notice,
+    /// Content-Type parameters and bytes, if there is a body.
+    pub body: Option<&'a [u8]>,
+    /// The charset that the Content-Type names.
+    pub charset: Option<String>,
+    /// Where it came from.
+    pub flow: Flow,
+}
+
+/// The state that a NOTIFY announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The body is the state.
+    Active,
+    /// The notifier has not decided yet; a body says nothing.
+    Pending,
+    /// It is the last one; the [`Update`] that follows says what comes next.
+    Terminated(Option<Reason>),
+}
+
+/// How a subscription stands, for people and for `--json`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// One word: `waiting`, `subscribing`, `active`, `pending`, `ending`, `over`.
+    pub state: &'static str,
+    /// When it ends, if it stands.
+    pub expires_at: Option<Instant>,
+    /// When the next attempt goes, if one is planned.
+    pub retry_at: Option<Instant>,
+}
+
+/// All subscriptions of ours; see the module's text.
+#[derive(Debug, Default)]
+pub struct Subscriber {
+    slab: Slab<Subscription>,
+    by_tag: HashMap<Token, u32>,
+    /// Those that wait for a next attempt, by where their notifier was last (WAT-47).
+    by_peer: BTreeSet<(SocketAddr, u32)>,
+    timers: Timers<u32>,
+    updates: VecDeque<(SubscriptionId, Update)>,
+    attempts: u64,
+    /// Accept what peers of the days of RFC 3265 get wrong (WAT-20).
+    pub lenient: bool,
+}
+
+impl Subscriber {
+    /// Starts a subscription; the first SUBSCRIBE goes out now.
+    pub fn subscribe(&mut self, wish: Wish, step: &mut Step<'_>) -> SubscriptionId {
+        let id = self.slab.insert(Subscription::new(wish, step.now));
+        self.attempt(id, step);
+        SubscriptionId(id)
+    }
+
+    /// Returns how many subscriptions there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// Returns when [`tick`](Self::tick) has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// Takes the next turn.
+    pub fn next_update(&mut self) -> Option<(SubscriptionId, Update)> {
+        self.updates.pop_front()
+    }
+
+    /// Returns whether the request bears a Call-ID and From tag that we issued ourselves and that are still
+    /// open: the only way in which we know ourselves as a watcher (POL-20).
+    pub fn is_own(&self, call_id: &str, from_tag: &str) -> bool {
+        Token::parse(from_tag)
+            .and_then(|tag| self.by_tag.get(&tag))
+            .and_then(|id| self.slab.get(*id))
+            .is_some_and(|sub| sub.state.call_id() == Some(call_id))
+    }
+
+    /// Returns how a subscription stands.
+    pub fn standing(&self, id: SubscriptionId) -> Option<Standing> {
+        Some(self.slab.get(id.0)?.state.standing())
+    }
+
+    /// Runs what is due, at most a bounded amount a call.
+    pub fn tick(&mut self, step: &mut Step<'_>) {
+        for _ in 0..1024 {
+            let Some(id) = self.timers.pop(step.now) else { return };
+            self.due(id, step);
+        }
+    }
+
+    /// Ends a subscription in good order (§4.1.2.3); [`Update::Done`] follows.
+    pub fn unsubscribe(&mut self, id: SubscriptionId, step: &mut Step<'_>) {
+        let id = id.0;
+        let Some(sub) = self.slab.get_mut(id) else { return };
+        match std::mem::replace(&mut sub.state, State::Over) {
+            State::Established { dialog, .. } => {
+                let until = step.now + step.endpoint.timing().transaction();
+                sub.state = State::Ending { dialog, until };
+                self.send_in_dialog(id, 0, step);
+                self.rearm(id);
+            }
+            State::Ending { dialog, until } => {
+                if let Some(sub) = self.slab.get_mut(id) {
+                    sub.state = State::Ending { dialog, until };
+                }
+            }
+            // A NOTIFY that comes after all is answered 481, which ends the subscription just as well.
+            state @ (State::Waiting { .. } | State::Subscribing { .. } | State::Over) => {
+                self.untrack(id, &state);
+                self.finish(id);
+            }
+        }
+    }
+
+    /// A valid request came from `peer`: whoever waits for a notifier there tries again now (WAT-47).
+    pub fn peer_seen(&mut self, peer: SocketAddr, step: &mut Step<'_>) {
+        const AT_ONCE: usize = 16;
+        const EARLY_EVERY: Duration = Duration::from_secs(10);
+        let waiting: Vec<u32> =
+            self.by_peer.range((peer, 0)..=(peer, u32::MAX)).take(AT_ONCE).map(|(_, id)| *id).collect();
+        for id in waiting {
+            let Some(sub) = self.slab.get_mut(id) else { continue };
+            let State::Waiting { not_before, .. } = sub.state else { continue };
+            let too_soon = sub.early_at.is_some_and(|at| step.now < at + EARLY_EVERY);
+            if !too_soon && not_before.is_none_or(|at| step.now >= at) {
+                sub.early_at = Some(step.now);
+                self.attempt(id, step);
+            }
+        }
+    }
+
+    /// The machine slept, or its addresses changed: nothing known is certain, everything is asked anew,
+    /// spread over a few seconds (SEC-20).
+    pub fn resumed(&mut self, step: &mut Step<'_>) {
+        let ids: Vec<u32> = self.slab.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            let soon = step.now + retry::spread(step.endpoint.rng(), Duration::from_secs(3));
+            let Some(sub) = self.slab.get_mut(id) else { continue };
+            match &mut sub.state {
+                State::Established { refresh_at, refresh, .. } => {
+                    *refresh_at = soon;
+                    *refresh = None;
+                    self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+                }
+                State::Waiting { retry_at, not_before } => {
+                    *retry_at = not_before.map_or(soon, |at| at.max(soon)).min(*retry_at);
+                }
+                State::Subscribing { .. } | State::Ending { .. } | State::Over => {}
+            }
+            self.rearm(id);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! When to try again: growing pauses, jitter, and a guard against storms (WAT-36, WAT-47).
+
+use std::time::Duration;
+
+use rand::{RngExt, rngs::StdRng};
+
+use crate::sip::time::Instant;
+
+/// The first pause after a failure.
+const FIRST: Duration = Duration::from_secs(5);
+/// So many attempts at once are granted in [`STORM_WINDOW`].
+const STORM_FREE: u32 = 3;
+/// See [`STORM_FREE`].
+const STORM_WINDOW: Duration = Duration::from_secs(60);
+
+/// The failures of one subscription in a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    /// Attempts made at once since the window opened.
+    at_once: u32,
+    window: Option<Instant>,
+}
+
+impl Backoff {
+    /// Returns the next pause: 5 s × 2ⁿ within `cap`, give or take a fifth.
+    pub(super) fn next(&mut self, cap: Duration, rng: &mut StdRng) -> Duration {
+        let pause = FIRST.saturating_mul(1 << self.failures.min(20)).min(cap);
+        self.failures = self.failures.saturating_add(1);
+        pause.mul_f64(rng.random_range(0.8..=1.2)).min(cap)
+    }
+
+    /// Forgets the failures: the subscription stands.
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Returns whether one more attempt at once is no storm.
+    pub(super) fn may_go_at_once(&mut self, now: Instant) -> bool {
+        if self.window.is_none_or(|since| now >= since + STORM_WINDOW) {
+            self.window = Some(now);
+            self.at_once = 0;
+        }
+        self.at_once += 1;
+        self.at_once <= STORM_FREE
+    }
+}
+
+/// Draws a pause up to `within`.
+pub(super) fn spread(rng: &mut StdRng, within: Duration) -> Duration {
+    within.mul_f64(rng.random_range(0.0..1.0))
+}
+
+/// Returns after how long to refresh a subscription of `granted` seconds: at the earlier of 90 % and 32 s
+/// before the end, but not before half of it; jitter only makes it earlier (WAT-06).
+pub(super) fn refresh_after(granted: u32, rng: &mut StdRng) -> Duration {
+    let granted = f64::from(granted);
+    let latest = (granted * 0.9).min(granted - 32.0).max(granted * 0.5);
+    let jittered = latest * rng.random_range(0.95..=1.0);
+    Duration::from_secs_f64(jittered.max(granted * 0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn wat_06_a_refresh_lies_between_half_and_the_earlier_of_90_percent_and_32_seconds_before_the_end() {
+        let mut rng = StdRng::seed_from_u64(1);
+        for granted in [1, 10, 40, 60, 300, 600, 3600, 604_800] {
+            for _ in 0..100 {
+                let after = refresh_after(granted, &mut rng).as_secs_f64();
+                let whole = f64::from(granted);
+                assert!(after >= whole * 0.5 - 1e-6, "{granted}: {after}");
+                assert!(after <= (whole * 0.9).min((whole - 32.0).max(whole * 0.5)) + 1e-6, "{granted}: {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn wat_47_pauses_double_from_five_seconds_up_to_the_cap() {
+        let (mut rng, mut backoff) = (StdRng::seed_from_u64(1), Backoff::default());
+        let cap = Duration::from_secs(120);
+        for expected in [5.0, 10.0, 20.0, 40.0, 80.0, 120.0, 120.0] {
+            let pause = backoff.next(cap, &mut rng).as_secs_f64();
+            assert!((expected * 0.8..=expected * 1.2).contains(&pause) && pause <= 120.0, "{pause} for {expected}");
+        }
+        backoff.succeeded();
+        assert!(backoff.next(cap, &mut rng) <= Duration::from_secs(6));
+    }
+}
