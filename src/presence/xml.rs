@@ -1,0 +1,555 @@
+//! XML from the network, read once into a small tree: namespaces resolved, entities limited, size bounded.
+//!
+//! Every document goes through [`Tree::parse`] (conformance XML-01 to XML-04, SEC-05): PIDF, watcher
+//! information, resource lists, policies. DOCTYPE is refused, only the five predefined entities and character
+//! references expand, nothing is ever fetched. What elements mean is left to the readers; writers use
+//! [`escape_text`] and [`escape_attribute`].
+
+mod encoding;
+mod write;
+
+use std::{borrow::Cow, ops::Range};
+
+use quick_xml::{
+    events::{BytesStart, Event, attributes::AttrError},
+    reader::Reader,
+};
+
+pub use encoding::decode;
+pub use write::{escape_attribute, escape_text, is_ncname};
+
+/// The most bytes of a document, before and after decoding.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// The deepest nesting; the root has depth 1.
+pub const MAX_DEPTH: usize = 32;
+/// The most elements of a document.
+pub const MAX_ELEMENTS: usize = 1024;
+/// The most attributes of one element, namespace declarations among them.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// The most namespace declarations in force at one place, and the most different namespaces of a document.
+pub const MAX_NAMESPACES: usize = 128;
+
+/// A namespace of a tree: one of the constants, or a number for one that is not known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ns(u16);
+
+macro_rules! namespaces {
+    ($($(#[$doc:meta])* $name:ident = $uri:literal,)*) => {
+        #[derive(Clone, Copy)]
+        #[expect(non_camel_case_types, reason = "the names are those of the constants")]
+        enum Number { $($name),* }
+
+        impl Ns {
+            $($(#[$doc])* pub const $name: Self = Self(Number::$name as u16);)*
+
+            const KNOWN: &'static [&'static str] = &[$($uri),*];
+        }
+    };
+}
+
+namespaces! {
+    /// No namespace at all.
+    NONE = "",
+    /// An undeclared prefix; the element keeps it in its name.
+    UNDECLARED = "\u{0}undeclared",
+    /// PIDF (RFC 3863).
+    PIDF = "urn:ietf:params:xml:ns:pidf",
+    /// Person and device (RFC 4479).
+    DATA_MODEL = "urn:ietf:params:xml:ns:pidf:data-model",
+    /// RPID (RFC 4480).
+    RPID = "urn:ietf:params:xml:ns:pidf:rpid",
+    /// A draft's RPID, as Cisco writes it.
+    RPID_STATUS = "urn:ietf:params:xml:ns:pidf:status:rpid",
+    /// A draft's RPID, as Asterisk and eyeBeam write it.
+    RPID_PERSON = "urn:ietf:params:xml:ns:pidf:rpid:rpid-person",
+    /// A draft's RPID.
+    RPID_STATUS_OLD = "urn:ietf:params:xml:ns:pidf:rpid:status:rpid-status",
+    /// Cisco's own activities.
+    CISCO_RPID = "urn:cisco:params:xml:ns:pidf:rpid",
+    /// A draft's person element.
+    PERSON_OLD = "urn:ietf:params:xml:ns:pidf:person",
+    /// The state marker (conformance MAP-08).
+    STATE = "tag:sippresence,2026:state",
+    /// XMPP's `show`.
+    JABBER = "jabber:client",
+    /// Blink's `extended`.
+    AG_PROJECTS = "urn:ag-projects:xml:ns:pidf",
+    /// Linphone's `online`.
+    LINPHONE = "http://www.linphone.org/xsds/pidfonline.xsd",
+    /// Capabilities (RFC 5196).
+    CAPS = "urn:ietf:params:xml:ns:pidf:caps",
+    /// A draft's capabilities, as Cisco writes them.
+    CAPS_OLD = "urn:ietf:params:xml:ns:pidf:servcaps",
+    /// Contact information (RFC 4482).
+    CIPID = "urn:ietf:params:xml:ns:pidf:cipid",
+    /// Timed status (RFC 4481).
+    TIMED = "urn:ietf:params:xml:ns:pidf:timed-status",
+    /// Location types (RFC 4589).
+    LOCATION_TYPE = "urn:ietf:params:xml:ns:location-type",
+    /// Location objects (RFC 4119).
+    GEOPRIV = "urn:ietf:params:xml:ns:pidf:geopriv10",
+    /// Civic addresses (RFC 5139).
+    CIVIC = "urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr",
+    /// Geometry (GML).
+    GML = "http://www.opengis.net/gml",
+    /// The prefix `xml`.
+    XML = "http://www.w3.org/XML/1998/namespace",
+}
+
+/// Why a document could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It has more bytes than [`MAX_BYTES`].
+    #[error("document of more than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// It is in an encoding other than UTF-8, UTF-16, ISO-8859-1 and their like.
+    #[error("encoding `{0}` is not known")]
+    UnknownEncoding(String),
+    /// It has a document type declaration.
+    #[error("document type declarations are refused")]
+    Doctype,
+    /// It is nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH} elements")]
+    TooDeep,
+    /// It has more elements than [`MAX_ELEMENTS`].
+    #[error("more than {MAX_ELEMENTS} elements")]
+    TooManyElements,
+    /// An element has more attributes than [`MAX_ATTRIBUTES`].
+    #[error("more than {MAX_ATTRIBUTES} attributes in one element")]
+    TooManyAttributes,
+    /// It has more namespaces than [`MAX_NAMESPACES`].
+    #[error("more than {MAX_NAMESPACES} namespaces")]
+    TooManyNamespaces,
+    /// An entity that is not predefined.
+    #[error("entity `{0}` is not known")]
+    UnknownEntity(String),
+    /// No element at all.
+    #[error("document without an element")]
+    Empty,
+    /// More than one root, or text outside the root.
+    #[error("content outside the root element, at byte {at}")]
+    OutsideRoot {
+        /// Where, in the decoded document.
+        at: u64,
+    },
+    /// It ends inside an element.
+    #[error("document ends inside an element")]
+    Truncated,
+    /// Not well-formed in another way.
+    #[error("not well-formed at byte {at}: {what}")]
+    Malformed {
+        /// Where, in the decoded document.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// A document that was read.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    text: String,
+    /// In document order; an element's content follows it.
+    nodes: Vec<Node>,
+    attributes: Vec<Attribute>,
+    /// Those after [`Ns::KNOWN`].
+    foreign: Vec<Range<u32>>,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    /// `None` for a piece of text.
+    ns: Option<Ns>,
+    /// The local name, or the text itself.
+    value: Range<u32>,
+    attributes: Range<u32>,
+    /// The first node after this one and its content.
+    end: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Attribute {
+    key: Range<u32>,
+    value: Range<u32>,
+}
+
+/// An element of a [`Tree`].
+#[derive(Clone, Copy, Debug)]
+pub struct Element<'a> {
+    tree: &'a Tree,
+    index: u32,
+}
+
+impl Tree {
+    /// Reads a document; `charset` is the parameter of its Content-Type, if it had one.
+    ///
+    /// # Errors
+    /// What is not well-formed, has a DOCTYPE or an unknown entity, or is beyond a limit. An undeclared prefix
+    /// is no error: see [`Ns::UNDECLARED`].
+    pub fn parse(body: &[u8], charset: Option<&str>) -> Result<Self, Error> {
+        if body.len() > MAX_BYTES {
+            return Err(Error::TooLarge);
+        }
+        let text = decode(body, charset)?;
+        if text.len() > MAX_BYTES {
+            return Err(Error::TooLarge);
+        }
+        Builder::new(text.len()).read(&text)
+    }
+
+    /// Returns the root element.
+    pub fn root(&self) -> Element<'_> {
+        Element { tree: self, index: 0 }
+    }
+
+    fn str(&self, range: &Range<u32>) -> &str {
+        &self.text[range.start as usize..range.end as usize]
+    }
+}
+
+impl<'a> Element<'a> {
+    fn node(self) -> &'a Node {
+        &self.tree.nodes[self.index as usize]
+    }
+
+    /// Returns the namespace.
+    pub fn ns(self) -> Ns {
+        self.node().ns.unwrap_or(Ns::NONE)
+    }
+
+    /// Returns the URI of the namespace, empty for none and for an undeclared prefix.
+    pub fn namespace(self) -> &'a str {
+        match self.ns() {
+            Ns::UNDECLARED => "",
+            Ns(known) if usize::from(known) < Ns::KNOWN.len() => Ns::KNOWN[usize::from(known)],
+            Ns(foreign) => self.tree.str(&self.tree.foreign[usize::from(foreign) - Ns::KNOWN.len()]),
+        }
+    }
+
+    /// Returns the local name; with its prefix if that was not declared.
+    pub fn name(self) -> &'a str {
+        self.tree.str(&self.node().value)
+    }
+
+    /// Tells whether this is the element of that namespace and local name.
+    pub fn is(self, ns: Ns, name: &str) -> bool {
+        self.ns() == ns && self.name() == name
+    }
+
+    /// Returns the value of an attribute, by its name as written.
+    pub fn attribute(self, name: &str) -> Option<&'a str> {
+        self.attributes().find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// Returns all attributes but namespace declarations, names as written.
+    pub fn attributes(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let range = &self.node().attributes;
+        let tree = self.tree;
+        tree.attributes[range.start as usize..range.end as usize]
+            .iter()
+            .map(move |attribute| (tree.str(&attribute.key), tree.str(&attribute.value)))
+    }
+
+    /// Returns the child elements in document order.
+    pub fn children(self) -> Children<'a> {
+        Children { tree: self.tree, next: self.index + 1, end: self.node().end }
+    }
+
+    /// Returns the first child of that namespace and name.
+    pub fn child(self, ns: Ns, name: &str) -> Option<Element<'a>> {
+        self.children().find(|child| child.is(ns, name))
+    }
+
+    /// Returns the text directly in the element, entities expanded, CDATA included, blanks kept but for pieces
+    /// that are nothing else.
+    pub fn text(self) -> Cow<'a, str> {
+        let mut all = Cow::Borrowed("");
+        let (mut next, end) = (self.index + 1, self.node().end);
+        while next < end {
+            let node = &self.tree.nodes[next as usize];
+            if node.ns.is_none() {
+                let piece = self.tree.str(&node.value);
+                if all.is_empty() {
+                    all = Cow::Borrowed(piece);
+                } else {
+                    all.to_mut().push_str(piece);
+                }
+            }
+            next = node.end;
+        }
+        all
+    }
+}
+
+/// The child elements of an element.
+#[derive(Clone, Debug)]
+pub struct Children<'a> {
+    tree: &'a Tree,
+    next: u32,
+    end: u32,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        while self.next < self.end {
+            let index = self.next;
+            let node = &self.tree.nodes[index as usize];
+            self.next = node.end;
+            if node.ns.is_some() {
+                return Some(Element { tree: self.tree, index });
+            }
+        }
+        None
+    }
+}
+
+struct Builder {
+    tree: Tree,
+    open: Vec<Open>,
+    bindings: Vec<(Range<u32>, Ns)>,
+    elements: usize,
+    /// The last node is text of the innermost open element and may go on.
+    in_text: bool,
+}
+
+struct Open {
+    index: u32,
+    bindings: usize,
+}
+
+impl Builder {
+    fn new(bytes: usize) -> Self {
+        let tree = Tree {
+            text: String::with_capacity(bytes),
+            nodes: Vec::with_capacity(bytes / 24 + 4),
+            attributes: Vec::with_capacity(8),
+            foreign: Vec::new(),
+        };
+        Self { tree, open: Vec::with_capacity(8), bindings: Vec::with_capacity(8), elements: 0, in_text: false }
+    }
+
+    fn read(mut self, document: &str) -> Result<Tree, Error> {
+        let mut reader = Reader::from_str(document);
+        // Devices write `R&D`; the ampersand then stands for itself.
+        reader.config_mut().allow_dangling_amp = true;
+        loop {
+            let at = reader.buffer_position();
+            let malformed = |what: &dyn std::fmt::Display| Error::Malformed { at, what: what.to_string() };
+            match reader.read_event().map_err(|error| malformed(&error))? {
+                Event::Start(tag) => self.open(&tag, at)?,
+                Event::Empty(tag) => {
+                    self.open(&tag, at)?;
+                    self.close();
+                }
+                Event::End(_) => self.close(),
+                Event::Text(text) => self.text(&text, at)?,
+                Event::CData(text) => self.text(&text, at)?,
+                Event::GeneralRef(entity) => {
+                    let mut buffer = [0; 4];
+                    let expanded = if entity.is_char_ref() {
+                        // A reference to what XML forbids, such as &#0;, costs its character and not the document.
+                        let c = entity.resolve_char_ref().ok().flatten().unwrap_or(char::REPLACEMENT_CHARACTER);
+                        &*c.encode_utf8(&mut buffer)
+                    } else {
+                        predefined(&entity).ok_or_else(|| Error::UnknownEntity(short(&entity)))?
+                    };
+                    self.text(expanded, at)?;
+                }
+                Event::DocType(_) => return Err(Error::Doctype),
+                Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+                Event::Eof => break,
+            }
+        }
+        if !self.open.is_empty() {
+            return Err(Error::Truncated);
+        }
+        if self.elements == 0 {
+            return Err(Error::Empty);
+        }
+        Ok(self.tree)
+    }
+
+    fn open(&mut self, tag: &BytesStart<'_>, at: u64) -> Result<(), Error> {
+        if self.open.is_empty() && self.elements > 0 {
+            return Err(Error::OutsideRoot { at });
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(Error::TooDeep);
+        }
+        if self.elements == MAX_ELEMENTS {
+            return Err(Error::TooManyElements);
+        }
+        self.elements += 1;
+        self.in_text = false;
+        let bindings = self.bindings.len();
+        let first = self.tree.attributes.len() as u32;
+        for (count, attribute) in tag.attributes().enumerate() {
+            if count == MAX_ATTRIBUTES {
+                return Err(Error::TooManyAttributes);
+            }
+            let attribute = attribute.map_err(|error: AttrError| Error::Malformed { at, what: error.to_string() })?;
+            let value = self.push_value(&attribute.value)?;
+            let key = attribute.key.0;
+            if key == "xmlns" || key.starts_with("xmlns:") {
+                if self.bindings.len() == MAX_NAMESPACES {
+                    return Err(Error::TooManyNamespaces);
+                }
+                let prefix = self.push(key.strip_prefix("xmlns:").unwrap_or(""));
+                let ns = self.intern(value)?;
+                self.bindings.push((prefix, ns));
+            } else {
+                let key = self.push(key);
+                self.tree.attributes.push(Attribute { key, value });
+            }
+        }
+        let attributes = first..self.tree.attributes.len() as u32;
+        let name = tag.name().0;
+        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+        let ns = self.resolve(prefix);
+        let value = self.push(if ns == Ns::UNDECLARED { name } else { local });
+        self.open.push(Open { index: self.tree.nodes.len() as u32, bindings });
+        self.tree.nodes.push(Node { ns: Some(ns), value, attributes, end: 0 });
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        // The reader has matched the names already; a lone end tag is its error.
+        if let Some(Open { index, bindings }) = self.open.pop() {
+            self.bindings.truncate(bindings);
+            self.tree.nodes[index as usize].end = self.tree.nodes.len() as u32;
+        }
+        self.in_text = false;
+    }
+
+    fn text(&mut self, text: &str, at: u64) -> Result<(), Error> {
+        if self.open.is_empty() {
+            // Some devices count a final NUL into the body.
+            return if text.chars().all(|c| c.is_whitespace() || c == '\0') {
+                Ok(())
+            } else {
+                Err(Error::OutsideRoot { at })
+            };
+        }
+        if !self.in_text && text.bytes().all(|byte| byte.is_ascii_whitespace()) {
+            return Ok(());
+        }
+        let start = self.tree.text.len() as u32;
+        push_lines(&mut self.tree.text, text);
+        let end = self.tree.text.len() as u32;
+        match self.tree.nodes.last_mut() {
+            Some(last) if self.in_text => last.value.end = end,
+            _ => {
+                let next = self.tree.nodes.len() as u32 + 1;
+                self.tree.nodes.push(Node { ns: None, value: start..end, attributes: 0..0, end: next });
+            }
+        }
+        self.in_text = true;
+        Ok(())
+    }
+
+    fn resolve(&self, prefix: &str) -> Ns {
+        let bound = self.bindings.iter().rev().find(|(bound, _)| self.tree.str(bound) == prefix);
+        match (bound, prefix) {
+            (Some((_, ns)), _) => *ns,
+            (None, "") => Ns::NONE,
+            (None, "xml") => Ns::XML,
+            (None, _) => Ns::UNDECLARED,
+        }
+    }
+
+    fn intern(&mut self, uri: Range<u32>) -> Result<Ns, Error> {
+        let tree = &mut self.tree;
+        let text = tree.str(&uri);
+        let known = Ns::KNOWN.iter().position(|known| *known == text);
+        let found = known.or_else(|| {
+            tree.foreign.iter().position(|foreign| tree.str(foreign) == text).map(|index| index + Ns::KNOWN.len())
+        });
+        let number = match found {
+            Some(number) => number,
+            None if tree.foreign.len() == MAX_NAMESPACES => return Err(Error::TooManyNamespaces),
+            None => {
+                tree.foreign.push(uri);
+                Ns::KNOWN.len() + tree.foreign.len() - 1
+            }
+        };
+        Ok(Ns(number as u16))
+    }
+
+    fn push(&mut self, text: &str) -> Range<u32> {
+        let start = self.tree.text.len() as u32;
+        self.tree.text.push_str(text);
+        start..self.tree.text.len() as u32
+    }
+
+    /// Appends an attribute's value: entities expanded, line ends and TAB as blanks (XML §3.3.3).
+    fn push_value(&mut self, raw: &str) -> Result<Range<u32>, Error> {
+        let start = self.tree.text.len() as u32;
+        let out = &mut self.tree.text;
+        let mut rest = raw;
+        while let Some(special) = rest.find(['&', '\t', '\r', '\n']) {
+            out.push_str(&rest[..special]);
+            rest = &rest[special..];
+            let reference = rest.strip_prefix('&').and_then(|rest| rest.split_once(';'));
+            match reference.filter(|(name, _)| name.len() < 16 && !name.contains(['&', ' '])) {
+                Some((name, after)) => {
+                    match predefined(name) {
+                        Some(text) => out.push_str(text),
+                        None if name.starts_with('#') => out.push(character(name)),
+                        None => return Err(Error::UnknownEntity(short(name))),
+                    }
+                    rest = after;
+                }
+                None => {
+                    out.push(if rest.starts_with('&') { '&' } else { ' ' });
+                    rest = rest.strip_prefix("\r\n").unwrap_or(&rest[1..]);
+                }
+            }
+        }
+        out.push_str(rest);
+        Ok(start..self.tree.text.len() as u32)
+    }
+}
+
+fn predefined(entity: &str) -> Option<&'static str> {
+    Some(match entity {
+        "amp" => "&",
+        "lt" => "<",
+        "gt" => ">",
+        "quot" => "\"",
+        "apos" => "'",
+        _ => return None,
+    })
+}
+
+fn character(reference: &str) -> char {
+    let digits = &reference[1..];
+    let code = match digits.strip_prefix('x') {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => digits.parse().ok(),
+    };
+    code.filter(|code| *code != 0).and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// Appends text with the line ends of XML §2.11.
+fn push_lines(out: &mut String, text: &str) {
+    if !text.contains('\r') {
+        out.push_str(text);
+        return;
+    }
+    let mut lines = text.split('\r');
+    out.push_str(lines.next().unwrap_or(""));
+    for line in lines {
+        out.push('\n');
+        out.push_str(line.strip_prefix('\n').unwrap_or(line));
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(32).collect()
+}
+
+#[cfg(test)]
+mod tests;
