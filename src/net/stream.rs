@@ -436,7 +436,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_connection_is_reported_with_its_target() {
-        let gone = loopback().local_addr();
+        // On an IP of its own, so that no other test gets the port.
+        let gone = TcpListener::bind("127.0.0.77:0".parse().unwrap()).unwrap().local_addr();
         let (events, mut ours) = mpsc::channel(16);
         let _handle = connect(None, gone, CONN, events);
         let failed = StreamEvent::ConnectFailed { conn: CONN, remote: gone, error: ErrorKind::ConnectionRefused };

@@ -341,9 +341,9 @@ mod tests {
         Packet { head: Bytes::copy_from_slice(head.as_bytes()), body: Bytes::copy_from_slice(body.as_bytes()) }
     }
 
-    /// An address where nothing listens any more.
+    /// An address where nothing listens any more; on an IP of its own, so that no other test gets the port.
     fn closed() -> SocketAddr {
-        loopback().local_addr()
+        socket("127.0.0.77").unwrap().local_addr()
     }
 
     async fn recv(socket: &UdpSocket, batch: &mut RecvBatch) -> usize {
@@ -405,8 +405,8 @@ mod tests {
 
     #[tokio::test]
     async fn txn_08_error_queue_names_the_target_that_failed() {
-        for ip in ["127.0.0.1", "::1"] {
-            let (Some(alice), Some(bob), Some(gone)) = (socket(ip), socket(ip), socket(ip)) else { continue };
+        for (ip, other) in [("127.0.0.1", "127.0.0.77"), ("::1", "::1")] {
+            let (Some(alice), Some(bob), Some(gone)) = (socket(ip), socket(ip), socket(other)) else { continue };
             let (dead, live) = (gone.local_addr(), bob.local_addr());
             drop(gone);
             let packet = packet("OPTIONS\r\n\r\n", "");
