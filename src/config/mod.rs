@@ -21,7 +21,7 @@ pub use self::{
     duration::{format_duration, parse_duration},
     error::ConfigError,
     paths::{Environment, Paths},
-    policy::{Action, List, PolicyFile},
+    policy::{List, PolicyFile},
     private::prepare_private_dir,
     settings::{
         Account, Agent, Auth, DEFAULT_PORT, FirstUse, Hooks, Interop, Listen, MinAuth, Mode, OnExit, PasswordSource,

@@ -2,7 +2,7 @@
 //!
 //! Which rule decides, and what a decision does, belongs to [`crate::presence`]; here is only what is written.
 
-use std::{fmt, fs, io, path::Path, str::FromStr};
+use std::{fs, io, path::Path};
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -15,43 +15,7 @@ use super::{
     private::write_private,
     read::read_text,
 };
-
-/// What a watcher gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Our presence.
-    Allow,
-    /// Nothing, until we decided.
-    #[default]
-    Ask,
-    /// An answer that we are offline.
-    PoliteBlock,
-    /// A refusal.
-    Block,
-}
-
-impl FromStr for Action {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Allow, Self::Ask, Self::PoliteBlock, Self::Block]
-            .into_iter()
-            .find(|action| action.to_string() == text)
-            .ok_or_else(|| format!("write \"allow\", \"ask\", \"polite-block\" or \"block\", not {text:?}"))
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "allow",
-            Self::Ask => "ask",
-            Self::PoliteBlock => "polite-block",
-            Self::Block => "block",
-        })
-    }
-}
+use crate::presence::policy::Action;
 
 /// One of the lists of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

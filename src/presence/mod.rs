@@ -4,9 +4,11 @@
 //! [`info::PresenceInfo`], [`event`] into the JSON line. Documents are read leniently and written strictly;
 //! every one goes through [`xml`] with its limits.
 
+pub mod core;
 pub mod event;
 pub mod info;
 pub mod pidf;
+pub mod policy;
 pub mod rpid;
 pub mod status;
 pub mod text;
