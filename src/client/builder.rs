@@ -183,8 +183,8 @@ impl ClientBuilder {
         };
         let listeners = Listeners::bind(&listen, port)?;
         let locals: Vec<_> = listeners.addresses().collect();
-        let mut rng: StdRng = rand::make_rng();
-        let device_id = self.device_id.clone().unwrap_or_else(|| random_urn(&mut rng));
+        let rng: StdRng = rand::make_rng();
+        let device_id = self.device_id.clone().unwrap_or_else(random_urn);
         let address: Uri = view.aor().parse().map_err(|error: crate::sip::uri::UriError| bad(error.to_string()))?;
         let mut names = vec![host_name()];
         names.extend(self.names.iter().cloned());
@@ -248,8 +248,9 @@ fn wire_seconds(duration: Duration) -> u32 {
 }
 
 /// Makes a URN of a random UUID (RFC 9562 §5.4).
-fn random_urn(rng: &mut StdRng) -> String {
+pub fn random_urn() -> String {
     use rand::RngExt as _;
+    let mut rng: StdRng = rand::make_rng();
     let bits: u128 = rng.random();
     let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");

@@ -49,6 +49,12 @@ impl Lines {
         }
     }
 
+    /// Makes the line that says that nothing follows.
+    pub fn end(&mut self) -> Line {
+        self.seq += 1;
+        Line::new(Kind::End, self.seq - 1, Timestamp::now())
+    }
+
     fn lines(&mut self, changed: BTreeMap<u64, Item>) -> Vec<Line> {
         let now = Timestamp::now();
         let mut lines = Vec::new();

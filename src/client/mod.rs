@@ -39,7 +39,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use self::{
     buddies::BuddyList,
-    builder::ClientBuilder,
+    builder::{ClientBuilder, random_urn},
     feed::{Feed, Item},
     lines::Lines,
     publish::PresenceBuilder,
@@ -59,9 +59,9 @@ pub use crate::{
         event::{Kind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
         pidf::Published,
         policy::{Action, Policy, Require},
-        status::ShownStatus,
+        status::{ShownStatus, StatusArg},
     },
-    sip::transaction::Timing,
+    sip::{transaction::Timing, uri::escape_user},
 };
 
 /// Why something that a client was asked to do did not come about.
