@@ -165,4 +165,3 @@ fn refuse(error: &ClientError) -> Reply {
     };
     Reply::error(code, error.to_string())
 }
-

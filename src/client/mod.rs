@@ -60,6 +60,7 @@ pub use crate::{
         pidf::Published,
         policy::{Action, Policy, Require},
         status::{ShownStatus, StatusArg},
+        text,
     },
     sip::{transaction::Timing, uri::escape_user},
 };
