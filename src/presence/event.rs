@@ -182,10 +182,11 @@ impl PresentityState {
         }
         if self.freshness != Freshness::Fresh && !(self.freshness == Freshness::Unknown && self.status().is_none()) {
             line.push_str(" (");
-            line.push_str(&match self.freshness {
-                Freshness::Failed(code) => format!("failed: {code}"),
-                other => other.word().to_owned(),
-            });
+            line.push_str(self.freshness.word());
+            if let Some(code) = self.code() {
+                line.push_str(": ");
+                line.push_str(&code.to_string());
+            }
             line.push(')');
         }
         line

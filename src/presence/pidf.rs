@@ -209,3 +209,6 @@ pub fn choose_note<'a>(notes: &'a [Note], lang: Option<&str>) -> Option<&'a Note
         .or_else(|| notes.iter().find(|note| note.lang.is_none()))
         .or_else(|| notes.first())
 }
+
+#[cfg(test)]
+mod tests;

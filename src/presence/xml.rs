@@ -36,7 +36,7 @@ pub struct Ns(u16);
 macro_rules! namespaces {
     ($($(#[$doc:meta])* $name:ident = $uri:literal,)*) => {
         #[derive(Clone, Copy)]
-        #[expect(non_camel_case_types, reason = "the names are those of the constants")]
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "the names are those of the constants")]
         enum Number { $($name),* }
 
         impl Ns {
@@ -257,7 +257,7 @@ impl<'a> Element<'a> {
     }
 
     /// Returns the first child of that namespace and name.
-    pub fn child(self, ns: Ns, name: &str) -> Option<Element<'a>> {
+    pub fn child(self, ns: Ns, name: &str) -> Option<Self> {
         self.children().find(|child| child.is(ns, name))
     }
 
@@ -493,19 +493,16 @@ impl Builder {
             out.push_str(&rest[..special]);
             rest = &rest[special..];
             let reference = rest.strip_prefix('&').and_then(|rest| rest.split_once(';'));
-            match reference.filter(|(name, _)| name.len() < 16 && !name.contains(['&', ' '])) {
-                Some((name, after)) => {
-                    match predefined(name) {
-                        Some(text) => out.push_str(text),
-                        None if name.starts_with('#') => out.push(character(name)),
-                        None => return Err(Error::UnknownEntity(short(name))),
-                    }
-                    rest = after;
+            if let Some((name, after)) = reference.filter(|(name, _)| name.len() < 16 && !name.contains(['&', ' '])) {
+                match predefined(name) {
+                    Some(text) => out.push_str(text),
+                    None if name.starts_with('#') => out.push(character(name)),
+                    None => return Err(Error::UnknownEntity(short(name))),
                 }
-                None => {
-                    out.push(if rest.starts_with('&') { '&' } else { ' ' });
-                    rest = rest.strip_prefix("\r\n").unwrap_or(&rest[1..]);
-                }
+                rest = after;
+            } else {
+                out.push(if rest.starts_with('&') { '&' } else { ' ' });
+                rest = rest.strip_prefix("\r\n").unwrap_or(&rest[1..]);
             }
         }
         out.push_str(rest);
@@ -540,7 +537,7 @@ fn push_lines(out: &mut String, text: &str) {
         return;
     }
     let mut lines = text.split('\r');
-    out.push_str(lines.next().unwrap_or(""));
+    out.push_str(lines.next().unwrap_or_default());
     for line in lines {
         out.push('\n');
         out.push_str(line.strip_prefix('\n').unwrap_or(line));
