@@ -502,7 +502,8 @@ impl Builder {
                 rest = after;
             } else {
                 out.push(if rest.starts_with('&') { '&' } else { ' ' });
-                rest = rest.strip_prefix("\r\n").unwrap_or(&rest[1..]);
+                let skip = if rest.starts_with("\r\n") { 2 } else { 1 };
+                rest = &rest[skip..];
             }
         }
         out.push_str(rest);

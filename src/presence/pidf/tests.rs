@@ -41,6 +41,7 @@ fn marked(basic: &str, word: &str) -> String {
     format!("<basic>{basic}</basic><sp:state>{word}</sp:state>")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be none")]
 fn custom(text: &str) -> Option<PresenceStatus> {
     Some(PresenceStatus::Custom(text.into()))
 }
