@@ -6,6 +6,7 @@ use std::{fmt::Write as _, hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
+use quick_xml::{Reader, events::Event};
 use sippresence::presence::{
     event::{Kind, PresentityState},
     pidf::{Document, Identity, Published, write},
@@ -25,6 +26,17 @@ fn documents(c: &mut Criterion) {
     let document = Document::parse(&body, None).expect("it is ours");
     let mut group = c.benchmark_group("pidf");
     group.throughput(Throughput::Bytes(body.len() as u64));
+    // What the reader alone costs here, to compare with.
+    group.bench_function("bare events", |b| {
+        b.iter(|| {
+            let mut reader = Reader::from_str(std::str::from_utf8(black_box(&body)).expect("it is ours"));
+            let mut events = 0;
+            while !matches!(reader.read_event(), Ok(Event::Eof) | Err(_)) {
+                events += 1;
+            }
+            events
+        });
+    });
     group.bench_function("tree", |b| b.iter(|| Tree::parse(black_box(&body), None)));
     group.bench_function("parse", |b| b.iter(|| Document::parse(black_box(&body), None)));
     group.bench_function("decode", |b| b.iter(|| black_box(&document).info(Some("en"))));
@@ -42,7 +54,7 @@ fn documents(c: &mut Criterion) {
 fn linear(c: &mut Criterion) {
     let mut group = c.benchmark_group("linear");
     for kib in [8, 64] {
-        let size = kib * 1024 - 256;
+        let size = kib * 1024 - 2048;
         let root = "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\">";
         let text = format!("{root}<note>{}</note></presence>", "&amp;".repeat(size / 5));
         let mut attributes = String::from(root);

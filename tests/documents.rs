@@ -1,7 +1,7 @@
 //! Presence documents as they are on the wire: ours byte for byte, those of other programs by what they mean, and
 //! hostile ones by what they do not do.
 
-#![allow(clippy::format_collect, reason = "clear before fast in tests")]
+#![allow(clippy::format_collect, clippy::unwrap_used, reason = "clear before fast in tests, and a panic is a failure")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 

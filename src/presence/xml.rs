@@ -386,7 +386,9 @@ impl Builder {
         self.in_text = false;
         let bindings = self.bindings.len();
         let first = self.tree.attributes.len() as u32;
-        for (count, attribute) in tag.attributes().enumerate() {
+        let mut attributes = tag.attributes();
+        // Their check for duplicates allocates; ours is below.
+        for (count, attribute) in attributes.with_checks(false).enumerate() {
             if count == MAX_ATTRIBUTES {
                 return Err(Error::TooManyAttributes);
             }
@@ -397,17 +399,28 @@ impl Builder {
                 if self.bindings.len() == MAX_NAMESPACES {
                     return Err(Error::TooManyNamespaces);
                 }
-                let prefix = self.push(key.strip_prefix("xmlns:").unwrap_or(""));
+                let prefix = key.strip_prefix("xmlns:").unwrap_or("");
+                if self.bindings[bindings..].iter().any(|(other, _)| self.tree.str(other) == prefix) {
+                    return Err(twice(key, at));
+                }
+                let prefix = self.push(prefix);
                 let ns = self.intern(value)?;
                 self.bindings.push((prefix, ns));
             } else {
+                let tree = &self.tree;
+                if tree.attributes[first as usize..].iter().any(|other| tree.str(&other.key) == key) {
+                    return Err(twice(key, at));
+                }
                 let key = self.push(key);
                 self.tree.attributes.push(Attribute { key, value });
             }
         }
         let attributes = first..self.tree.attributes.len() as u32;
         let name = tag.name().0;
-        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+        let (prefix, local) = match name.bytes().position(|byte| byte == b':') {
+            Some(colon) => (&name[..colon], &name[colon + 1..]),
+            None => ("", name),
+        };
         let ns = self.resolve(prefix);
         let value = self.push(if ns == Ns::UNDECLARED { name } else { local });
         self.open.push(Open { index: self.tree.nodes.len() as u32, bindings });
@@ -489,7 +502,7 @@ impl Builder {
         let start = self.tree.text.len() as u32;
         let out = &mut self.tree.text;
         let mut rest = raw;
-        while let Some(special) = rest.find(['&', '\t', '\r', '\n']) {
+        while let Some(special) = rest.bytes().position(|byte| matches!(byte, b'&' | b'\t' | b'\r' | b'\n')) {
             out.push_str(&rest[..special]);
             rest = &rest[special..];
             let reference = rest.strip_prefix('&').and_then(|rest| rest.split_once(';'));
@@ -509,6 +522,10 @@ impl Builder {
         out.push_str(rest);
         Ok(start..self.tree.text.len() as u32)
     }
+}
+
+fn twice(attribute: &str, at: u64) -> Error {
+    Error::Malformed { at, what: format!("attribute `{}` is there twice", short(attribute)) }
 }
 
 fn predefined(entity: &str) -> Option<&'static str> {

@@ -120,7 +120,17 @@ fn what_is_not_well_formed_is_an_error() {
     assert_eq!(tree("<a><b></b>").unwrap_err(), Error::Truncated);
     assert_eq!(tree("<a/><b/>").unwrap_err(), Error::OutsideRoot { at: 4 });
     assert_eq!(tree("<a/> x").unwrap_err(), Error::OutsideRoot { at: 4 });
-    for document in ["<a></b>", "<a b=1 b=2/>", "<a b='1' b='2'/>", "</a>", "<a", "<a><!-- ", "<a/></a>"] {
+    for document in [
+        "<a></b>",
+        "<a b=1 b=2/>",
+        "<a b='1' b='2'/>",
+        "<a xmlns='x' xmlns='y'/>",
+        "<a xmlns:p='x' xmlns:p='x'/>",
+        "</a>",
+        "<a",
+        "<a><!-- ",
+        "<a/></a>",
+    ] {
         assert!(tree(document).is_err(), "{document}");
     }
     assert!(tree("<a/>\r\n\0").is_ok());
