@@ -299,7 +299,7 @@ pub struct RawElement {
     pub namespace: String,
     /// Its local name.
     pub name: String,
-    /// Its attributes, names as written.
+    /// Its attributes: by name, `xml:NAME`, or `{NAMESPACE}NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
     /// The text directly in it.

@@ -92,6 +92,8 @@ namespaces! {
     CIVIC = "urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr",
     /// Geometry (GML).
     GML = "http://www.opengis.net/gml",
+    /// PIDF before it was an RFC.
+    CPIM_PIDF = "urn:ietf:params:xml:ns:cpim-pidf",
     /// The prefix `xml`.
     XML = "http://www.w3.org/XML/1998/namespace",
 }
@@ -170,6 +172,8 @@ struct Node {
 
 #[derive(Clone, Debug)]
 struct Attribute {
+    ns: Ns,
+    /// As written, with its prefix.
     key: Range<u32>,
     value: Range<u32>,
 }
@@ -188,6 +192,23 @@ impl Tree {
     /// What is not well-formed, has a DOCTYPE or an unknown entity, or is beyond a limit. An undeclared prefix
     /// is no error: see [`Ns::UNDECLARED`].
     pub fn parse(body: &[u8], charset: Option<&str>) -> Result<Self, Error> {
+        Self::parse_either(body, charset, false)
+    }
+
+    /// The same for a document whose DOCTYPE only names an external DTD, as XPIDF has it: it is skipped, and the DTD
+    /// never fetched. One that declares anything is refused here too.
+    pub(in crate::presence) fn parse_with_doctype(body: &[u8], charset: Option<&str>) -> Result<Self, Error> {
+        Self::parse_either(body, charset, true)
+    }
+
+    /// Takes the elements of one namespace for those of another.
+    pub(in crate::presence) fn rename(&mut self, from: Ns, to: Ns) {
+        for node in self.nodes.iter_mut().filter(|node| node.ns == Some(from)) {
+            node.ns = Some(to);
+        }
+    }
+
+    fn parse_either(body: &[u8], charset: Option<&str>, doctype: bool) -> Result<Self, Error> {
         if body.len() > MAX_BYTES {
             return Err(Error::TooLarge);
         }
@@ -195,12 +216,20 @@ impl Tree {
         if text.len() > MAX_BYTES {
             return Err(Error::TooLarge);
         }
-        Builder::new(text.len()).read(&text)
+        Builder::new(text.len()).read(&text, doctype)
     }
 
     /// Returns the root element.
     pub fn root(&self) -> Element<'_> {
         Element { tree: self, index: 0 }
+    }
+
+    fn uri(&self, ns: Ns) -> &str {
+        match ns {
+            Ns::UNDECLARED => "",
+            Ns(known) if usize::from(known) < Ns::KNOWN.len() => Ns::KNOWN[usize::from(known)],
+            Ns(foreign) => self.str(&self.foreign[usize::from(foreign) - Ns::KNOWN.len()]),
+        }
     }
 
     fn str(&self, range: &Range<u32>) -> &str {
@@ -220,11 +249,7 @@ impl<'a> Element<'a> {
 
     /// Returns the URI of the namespace, empty for none and for an undeclared prefix.
     pub fn namespace(self) -> &'a str {
-        match self.ns() {
-            Ns::UNDECLARED => "",
-            Ns(known) if usize::from(known) < Ns::KNOWN.len() => Ns::KNOWN[usize::from(known)],
-            Ns(foreign) => self.tree.str(&self.tree.foreign[usize::from(foreign) - Ns::KNOWN.len()]),
-        }
+        self.tree.uri(self.ns())
     }
 
     /// Returns the local name; with its prefix if that was not declared.
@@ -249,6 +274,23 @@ impl<'a> Element<'a> {
         tree.attributes[range.start as usize..range.end as usize]
             .iter()
             .map(move |attribute| (tree.str(&attribute.key), tree.str(&attribute.value)))
+    }
+
+    /// Returns all attributes in the form that tells their namespace: the name for those without one, `xml:NAME`,
+    /// or `{NAMESPACE}NAME`.
+    pub fn attributes_expanded(self) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
+        let range = &self.node().attributes;
+        let tree = self.tree;
+        tree.attributes[range.start as usize..range.end as usize].iter().map(move |attribute| {
+            let key = tree.str(&attribute.key);
+            let name = match attribute.ns {
+                Ns::NONE | Ns::XML | Ns::UNDECLARED => Cow::Borrowed(key),
+                ns => {
+                    Cow::Owned(format!("{{{}}}{}", tree.uri(ns), key.split_once(':').map_or(key, |(_, local)| local)))
+                }
+            };
+            (name, tree.str(&attribute.value))
+        })
     }
 
     /// Returns the child elements in document order.
@@ -331,7 +373,7 @@ impl Builder {
         Self { tree, open: Vec::with_capacity(8), bindings: Vec::with_capacity(8), elements: 0, in_text: false }
     }
 
-    fn read(mut self, document: &str) -> Result<Tree, Error> {
+    fn read(mut self, document: &str, doctype: bool) -> Result<Tree, Error> {
         let mut reader = Reader::from_str(document);
         // Devices write `R&D`; the ampersand then stands for itself.
         reader.config_mut().allow_dangling_amp = true;
@@ -358,6 +400,7 @@ impl Builder {
                     };
                     self.text(expanded, at)?;
                 }
+                Event::DocType(declared) if doctype && !declared.contains('[') => {}
                 Event::DocType(_) => return Err(Error::Doctype),
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
                 Event::Eof => break,
@@ -412,9 +455,10 @@ impl Builder {
                     return Err(twice(key, at));
                 }
                 let key = self.push(key);
-                self.tree.attributes.push(Attribute { key, value });
+                self.tree.attributes.push(Attribute { ns: Ns::NONE, key, value });
             }
         }
+        self.resolve_attributes(first as usize);
         let attributes = first..self.tree.attributes.len() as u32;
         let name = tag.name().0;
         let (prefix, local) = match name.bytes().position(|byte| byte == b':') {
@@ -426,6 +470,16 @@ impl Builder {
         self.open.push(Open { index: self.tree.nodes.len() as u32, bindings });
         self.tree.nodes.push(Node { ns: Some(ns), value, attributes, end: 0 });
         Ok(())
+    }
+
+    /// Attributes with a prefix are rare, and their prefix may be declared after them.
+    fn resolve_attributes(&mut self, first: usize) {
+        for index in first..self.tree.attributes.len() {
+            let key = self.tree.str(&self.tree.attributes[index].key);
+            if let Some(colon) = key.bytes().position(|byte| byte == b':') {
+                self.tree.attributes[index].ns = self.resolve(&key[..colon]);
+            }
+        }
     }
 
     fn close(&mut self) {

@@ -25,7 +25,7 @@ impl Document {
         Ok(Self::of(root))
     }
 
-    fn of(root: Element<'_>) -> Self {
+    pub(super) fn of(root: Element<'_>) -> Self {
         let mut document = Self { entity: root.attribute("entity").unwrap_or("").trim().to_owned(), ..Self::default() };
         for child in root.children() {
             match (child.ns(), child.name()) {

@@ -168,6 +168,23 @@ fn pid_08_a_timestamp_in_the_future_is_clamped_to_now() {
 }
 
 #[test]
+fn pid_08_an_older_tuple_of_the_same_id_is_not_applied() {
+    let tuple = |id: &str, basic: &str, at: &str| {
+        document(&wrap(&format!(
+            "<tuple id='{id}'><status><basic>{basic}</basic></status><timestamp>2026-03-02T{at}:00Z</timestamp></tuple>"
+        )))
+    };
+    let held = tuple("t", "open", "10:00");
+    let after = |mut new: Document| {
+        new.keep_younger(&held);
+        new.info(None).basic
+    };
+    assert_eq!(after(tuple("t", "closed", "09:59")), Some(Basic::Open));
+    assert_eq!(after(tuple("t", "closed", "10:00")), Some(Basic::Closed));
+    assert_eq!(after(tuple("u", "closed", "09:59")), Some(Basic::Closed));
+}
+
+#[test]
 fn pid_09_unknown_elements_are_skipped_with_all_their_content() {
     let read = info(
         "<tuple id='t'><status><basic>open</basic><x:blob><basic>closed</basic><sp:state>dnd</sp:state></x:blob></status>\

@@ -244,6 +244,6 @@ fn write_note(out: &mut String, element: &str, note: Option<&str>, lang: Option<
     }
 }
 
-fn is_language(lang: &str) -> bool {
+pub(super) fn is_language(lang: &str) -> bool {
     (1..=35).contains(&lang.len()) && lang.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
