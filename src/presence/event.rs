@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    info::{FailureCode, Freshness, PresenceInfo, known_status_fields, status_fields},
+    info::{
+        FailureCode, Freshness, PresenceInfo,
+        fields::{known_status_fields, status_fields},
+    },
     status::{Activity, PresenceStatus, ShownStatus},
 };
 
