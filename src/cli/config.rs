@@ -37,7 +37,8 @@ pub(super) fn without_settings(args: &Config, paths: &Paths) -> Result<Option<Ex
 /// Shows or checks the configuration, which could be read when this is called.
 pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
     let policy = PolicyFile::load(&context.paths.policy_file)?;
-    crate::agent::builder(&context.settings, &context.env)?;
+    // Values that only their use can check.
+    let _builder = crate::agent::builder(&context.settings, &context.env)?;
     match args.command {
         Some(ConfigCommand::Show) => {
             let text = format!("{}\n# policy.toml: default = \"{}\"", context.settings.to_toml(), policy.default);
