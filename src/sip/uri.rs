@@ -180,9 +180,11 @@ impl<'a> UriRef<'a> {
         self.port
     }
 
-    /// Returns the value of a parameter, empty if it has none; the name is compared without case.
+    /// Returns the value of a parameter, empty if it has none; the name is compared without case, its escapes
+    /// stand for their characters.
     pub fn param(&self, name: &str) -> Option<&'a str> {
-        self.params().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.unwrap_or_default())
+        let is_it = |n: &str| n.eq_ignore_ascii_case(name) || (n.contains('%') && unescape_eq(n, name, true));
+        self.params().find(|(n, _)| is_it(n)).map(|(_, value)| value.unwrap_or_default())
     }
 
     /// Returns whether a parameter is there.
