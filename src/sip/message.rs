@@ -202,7 +202,7 @@ impl<'a> Message<'a> {
         if clean { Ok(id) } else { Err(malformed) }
     }
 
-    /// Reads CSeq; in a request its method must be the request's (TXN-23).
+    /// Reads `CSeq`; in a request its method must be the request's (TXN-23).
     pub fn cseq(&self) -> Result<CSeq<'a>, HeaderError> {
         let cseq = CSeq::parse(self.single(Name::CSeq)?)?;
         match self.method() {

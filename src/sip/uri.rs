@@ -388,7 +388,7 @@ impl Uri {
         }
         text.push_str(host);
         if let Some(port) = port {
-            text.push_str(&format!(":{port}"));
+            text.extend([":", &port.to_string()]);
         }
         text.push_str(params);
         text.parse()
@@ -416,7 +416,8 @@ pub fn escape_user(user: &str) -> String {
         if plain {
             out.push(char::from(c));
         } else {
-            out.push_str(&format!("%{c:02X}"));
+            let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
+            out.extend(['%', digit(c >> 4), digit(c & 15)]);
         }
     }
     out

@@ -195,7 +195,7 @@ pub fn quote(display: &str) -> Result<Cow<'_, str>, EncodeError> {
     Ok(Cow::Owned(out))
 }
 
-/// Begins a response to a request with what RFC 3261 §8.2.6.2 copies: all Via in order, From, To, Call-ID, CSeq.
+/// Begins a response to a request with what RFC 3261 §8.2.6.2 copies: all Via in order, From, To, Call-ID, `CSeq`.
 ///
 /// `received` goes into the top Via, with the port where `rport` was asked for (RFC 3581 §4). `to_tag` is added
 /// to a To that has none. What the request lacks is left out.
@@ -283,7 +283,7 @@ pub fn reason_phrase(code: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
-        406 => "Not Acceptable",
+        406 | 606 => "Not Acceptable",
         407 => "Proxy Authentication Required",
         408 => "Request Timeout",
         410 => "Gone",
@@ -310,7 +310,6 @@ pub fn reason_phrase(code: u16) -> &'static str {
         600 => "Busy Everywhere",
         603 => "Decline",
         604 => "Does Not Exist Anywhere",
-        606 => "Not Acceptable",
         _ => match code / 100 {
             1 => "Session Progress",
             2 => "OK",
