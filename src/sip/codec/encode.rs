@@ -92,7 +92,12 @@ impl Head {
 
     /// Adds a header with a peer's value, folded lines joined by blanks.
     pub fn bytes(&mut self, name: Name, value: &[u8]) -> &mut Self {
-        self.name(name.as_str());
+        self.raw_bytes(name.as_str(), value)
+    }
+
+    /// Adds a header with a peer's value by the text of its name.
+    pub fn raw_bytes(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        self.name(name);
         self.unfolded(value);
         self.end_line()
     }
