@@ -56,9 +56,8 @@ async fn answer(request: Request, shared: &Shared) -> Reply {
             client.watchers().await.map(list)
         }
         Request::Decide { who, list } => return decide(shared, &who, list.as_deref()).await,
-        Request::Stop {} => Ok(Reply::ok()),
-        // These are streams, and served as such.
-        Request::Show { .. } | Request::Watch { .. } => Ok(Reply::ok()),
+        // Streams are served as such, and stopping happens behind the reply.
+        Request::Stop {} | Request::Show { .. } | Request::Watch { .. } => Ok(Reply::ok()),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }
