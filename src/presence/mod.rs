@@ -1,1 +1,20 @@
-//! To be written.
+//! The meaning of presence: statuses, documents, events. No file, clock, socket or task.
+//!
+//! [`status`] has the seven values and their words, [`pidf`] turns them into documents and documents back into
+//! [`info::PresenceInfo`], [`event`] into the JSON line. Documents are read leniently and written strictly;
+//! every one goes through [`xml`] with its limits.
+
+pub mod buddy;
+pub mod core;
+pub mod event;
+pub mod info;
+pub mod pidf;
+pub mod policy;
+pub mod rpid;
+pub mod status;
+pub mod text;
+pub mod xml;
+
+pub use event::{PresenceEvent, PresentityState};
+pub use info::{FailureCode, Freshness, PresenceInfo};
+pub use status::{Activity, Basic, OpenWhen, PresenceStatus};

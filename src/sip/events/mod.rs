@@ -1,5 +1,6 @@
 //! Event notification (RFC 6665), for any event package.
 
+pub mod notifier;
 pub mod subscriber;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ pub enum User {
     /// A subscription of ours, and which of its requests.
     Subscriber(subscriber::SubscriptionId, u64),
     /// A subscription that we serve, and which of its NOTIFYs.
-    Notifier(u32, u64),
+    Notifier(notifier::ServedId, u64),
 }
 
 /// What every step of a machine needs: the time, the transaction layer, a place for effects.

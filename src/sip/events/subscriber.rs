@@ -30,6 +30,12 @@ use crate::sip::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub(super) u32);
 
+impl std::fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "out-{}", self.0)
+    }
+}
+
 /// What to subscribe to, and how.
 #[derive(Clone, Debug)]
 pub struct Wish {

@@ -1,0 +1,430 @@
+//! `policy.toml`: who may see us. Read with the line of each mistake, edited without losing a comment.
+//!
+//! Which rule decides, and what a decision does, belongs to [`crate::presence`]; here is only what is written.
+
+use std::{fs, io, path::Path};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use toml_edit::{Array, DocumentMut, Item, Value, value};
+
+use super::{
+    document::{Section, Source, list, text},
+    error::ConfigError,
+    identity::{IdentityError, normalize},
+    private::write_private,
+    read::read_text,
+};
+use crate::presence::policy::Action;
+
+/// One of the lists of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum List {
+    /// Those who see us.
+    Allow,
+    /// Those who see us offline.
+    PoliteBlock,
+    /// Those who are refused.
+    Block,
+}
+
+impl List {
+    const ALL: [Self; 3] = [Self::Allow, Self::PoliteBlock, Self::Block];
+
+    /// Returns the key that the list has in the file.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::PoliteBlock => "polite_block",
+            Self::Block => "block",
+        }
+    }
+
+    /// Returns what those on the list get.
+    pub const fn action(self) -> Action {
+        match self {
+            Self::Allow => Action::Allow,
+            Self::PoliteBlock => Action::PoliteBlock,
+            Self::Block => Action::Block,
+        }
+    }
+}
+
+/// Why the policy could not be changed; the file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Whom it should be about.
+    #[error(transparent)]
+    Who(#[from] IdentityError),
+    /// The file.
+    #[error(transparent)]
+    File(#[from] ConfigError),
+}
+
+/// What the file says; each address as `sip:user@host` with the host in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyFile {
+    /// What those get who are on no list.
+    pub default: Action,
+    /// Those who see us.
+    pub allow: Vec<String>,
+    /// Those who see us offline.
+    pub polite_block: Vec<String>,
+    /// Those who are refused.
+    pub block: Vec<String>,
+}
+
+impl PolicyFile {
+    /// Reads the file; one that is not there says nothing, which means "ask".
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        read_text(path)?.map_or_else(|| Ok(Self::default()), |text| Self::parse(&text, path))
+    }
+
+    /// Reads the text of a policy file; `path` is where it lies, for errors.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let source = Source::new(path, text);
+        let table = source.parse()?;
+        let (mut root, mut policy) = (Section::root(&source, &table), Self::default());
+        root.read("default", &mut policy.default, |value| self::text(value)?.parse())?;
+        for list in List::ALL {
+            root.read(list.key(), policy.list_mut(list), |value| {
+                self::list(value, |who| normalize(who).map_err(|error| error.to_string()))
+            })?;
+        }
+        root.finish(&[])?;
+        Ok(policy)
+    }
+
+    /// Returns a list.
+    pub fn list(&self, list: List) -> &[String] {
+        match list {
+            List::Allow => &self.allow,
+            List::PoliteBlock => &self.polite_block,
+            List::Block => &self.block,
+        }
+    }
+
+    /// Returns the list that `who`, a normalized address, is on; on several, the strictest.
+    pub fn list_of(&self, who: &str) -> Option<List> {
+        List::ALL.into_iter().rev().find(|list| self.list(*list).iter().any(|listed| listed == who))
+    }
+
+    /// Puts `who` on `list` and takes it off the others; returns what the file says then.
+    ///
+    /// Comments and the rest of the file stay as they are, and a file that cannot be read stays untouched.
+    pub fn set(path: &Path, who: &str, list: List) -> Result<Self, PolicyError> {
+        Ok(edit(path, &normalize(who)?, Some(list))?)
+    }
+
+    /// Takes `who` off every list; returns what the file says then.
+    pub fn forget(path: &Path, who: &str) -> Result<Self, PolicyError> {
+        Ok(edit(path, &normalize(who)?, None)?)
+    }
+
+    fn list_mut(&mut self, list: List) -> &mut Vec<String> {
+        match list {
+            List::Allow => &mut self.allow,
+            List::PoliteBlock => &mut self.polite_block,
+            List::Block => &mut self.block,
+        }
+    }
+}
+
+/// The beginning of a file that we make.
+const HEADER: &str = "# Who may see my presence; `sippresence watchers` edits this file and keeps its comments.\n\
+                      # default = \"ask\"    # allow | ask | polite-block | block: what those get who stand nowhere\n";
+
+fn edit(path: &Path, who: &str, wanted: Option<List>) -> Result<PolicyFile, ConfigError> {
+    // Two commands at once would each write what the other did not know. The lock ends with its holder.
+    let folder = path.parent().filter(|folder| folder.is_dir()).map(fs::File::open);
+    let _lock = folder.and_then(Result::ok).map(|folder| Flock::lock(folder, FlockArg::LockExclusive));
+
+    let found = read_text(path)?;
+    let text = found.as_deref().unwrap_or(HEADER);
+    // First by our own reader, whose errors are the better ones.
+    let before = PolicyFile::parse(text, path)?;
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| ConfigError::Unreadable {
+        path: path.into(),
+        error: io::Error::other(error.message().to_owned()),
+    })?;
+    for list in List::ALL {
+        let Some(array) = document.get_mut(list.key()).and_then(Item::as_array_mut) else { continue };
+        let mut keep = wanted == Some(list);
+        let mut index = 0;
+        while let Some(listed) = array.get(index) {
+            let is_who = listed.as_str().and_then(|listed| normalize(listed).ok()).is_some_and(|listed| listed == who);
+            if is_who && !std::mem::take(&mut keep) {
+                remove(array, index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+    if let Some(list) = wanted.filter(|list| !before.list(*list).iter().any(|listed| listed == who)) {
+        add(&mut document, list, who);
+    }
+    let after = document.to_string();
+    if found.as_deref().is_none_or(|before| before != after) && !(found.is_none() && wanted.is_none()) {
+        // What we would write must read back before it replaces anything.
+        let policy = PolicyFile::parse(&after, path)?;
+        write_private(path, after.as_bytes())?;
+        return Ok(policy);
+    }
+    Ok(before)
+}
+
+fn add(document: &mut DocumentMut, list: List, who: &str) {
+    if document.is_empty() {
+        // Comments of a file without keys stand at its end; a key put in would come before them.
+        let comments = document.trailing().as_str().unwrap_or_default().to_owned();
+        let between = if comments.is_empty() || comments.ends_with('\n') { "" } else { "\n" };
+        document.set_trailing("");
+        document.insert(list.key(), value(Array::new()));
+        if let Some(mut key) = document.key_mut(list.key()) {
+            key.leaf_decor_mut().set_prefix(comments + between);
+        }
+    }
+    let item = document.entry(list.key()).or_insert_with(|| value(Array::new()));
+    if let Some(array) = item.as_array_mut() {
+        push(array, who);
+    }
+}
+
+/// Adds an element at the end, laid out as its neighbours are.
+fn push(array: &mut Array, who: &str) {
+    let mut element = Value::from(who);
+    let trailing = array.trailing().as_str().unwrap_or_default().to_owned();
+    let last = array.len().checked_sub(1).and_then(|last| array.get_mut(last));
+    let (prefix, suffix) = last.as_ref().map_or_else(Default::default, |last| gaps(last));
+    let is_tall = prefix.contains('\n') || suffix.contains('\n') || trailing.contains('\n');
+    if is_tall {
+        // A comment behind the last element stands before the bracket; now it stands before the new one.
+        let indent = prefix.rsplit_once('\n').map_or("  ", |(_, indent)| indent);
+        let between = format!("{suffix}{trailing}");
+        let end = between.rsplit_once('\n').map_or("", |(_, end)| end);
+        element.decor_mut().set_prefix(format!("{}\n{indent}", between.trim_end()));
+        array.set_trailing(format!("\n{end}"));
+        array.set_trailing_comma(true);
+        if let Some(last) = array.len().checked_sub(1).and_then(|last| array.get_mut(last)) {
+            last.decor_mut().set_suffix("");
+        }
+    } else if let Some(last) = last {
+        element.decor_mut().set_prefix(" ");
+        element.decor_mut().set_suffix(suffix);
+        last.decor_mut().set_suffix("");
+    }
+    array.push_formatted(element);
+}
+
+/// Takes an element away; a comment around it stays and goes to what follows.
+fn remove(array: &mut Array, index: usize) {
+    let (prefix, suffix) = gaps(&array.remove(index));
+    let gone = format!("{prefix}{suffix}");
+    let is_last = index == array.len();
+    if let Some(next) = array.get_mut(index) {
+        let merged = merge(&gone, &gaps(next).0, index == 0);
+        next.decor_mut().set_prefix(merged);
+    } else if is_last && gone.contains('#') {
+        let merged = merge(&gone, array.trailing().as_str().unwrap_or_default(), false);
+        array.set_trailing(merged);
+    }
+}
+
+/// Joins the blanks and comments before an element that is gone with those before the next.
+fn merge(gone: &str, next: &str, is_first: bool) -> String {
+    if !gone.contains('#') {
+        // In `[a, b]` only the first element stands without a blank.
+        return if is_first && !next.contains('\n') { gone.to_owned() } else { next.to_owned() };
+    }
+    let head = gone.trim_end_matches([' ', '\t']);
+    let tail = next.trim_start_matches([' ', '\t']);
+    match tail.strip_prefix('\n') {
+        Some(tail) => format!("{head}{tail}"),
+        None => format!("{gone}{tail}"),
+    }
+}
+
+/// Returns the blanks and comments before and behind an element.
+fn gaps(value: &Value) -> (String, String) {
+    let text =
+        |raw: Option<&toml_edit::RawString>| raw.and_then(toml_edit::RawString::as_str).unwrap_or_default().to_owned();
+    (text(value.decor().prefix()), text(value.decor().suffix()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Edits `before` and returns the text that the file holds then.
+    fn edited(before: &str, edit: impl FnOnce(&Path) -> Result<PolicyFile, PolicyError>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.toml");
+        fs::write(&path, before).unwrap();
+        let policy = edit(&path).unwrap();
+        assert_eq!(policy, PolicyFile::load(&path).unwrap());
+        fs::read_to_string(&path).unwrap()
+    }
+
+    const TALL: &str = "\
+# my rules
+default = \"ask\" # for strangers
+
+allow = [
+  \"sip:alice@example.com\", # friend
+  # the boss
+  \"BOB@Example.com\", # careful
+]
+block = []
+";
+
+    #[test]
+    fn a_missing_file_asks_about_everybody() {
+        assert_eq!(PolicyFile::load(Path::new("/nonexistent/policy.toml")).unwrap(), PolicyFile::default());
+        assert_eq!(PolicyFile::default().default, Action::Ask);
+    }
+
+    #[test]
+    fn who_is_normalized_wherever_it_is_read() {
+        let policy = PolicyFile::parse(TALL, Path::new("p")).unwrap();
+        assert_eq!(policy.allow, ["sip:alice@example.com", "sip:BOB@example.com"]);
+    }
+
+    #[test]
+    fn the_strictest_list_wins() {
+        let text = "allow = [\"a@h\", \"b@h\"]\npolite_block = [\"b@h\", \"c@h\"]\nblock = [\"c@h\"]";
+        let policy = PolicyFile::parse(text, Path::new("p")).unwrap();
+        let lists = ["sip:a@h", "sip:b@h", "sip:c@h", "sip:d@h"].map(|who| policy.list_of(who));
+        assert_eq!(lists, [Some(List::Allow), Some(List::PoliteBlock), Some(List::Block), None]);
+    }
+
+    #[test]
+    fn a_new_name_stands_below_the_others_and_no_comment_moves() {
+        let after = edited(TALL, |path| PolicyFile::set(path, "carol@example.com", List::Allow));
+        assert_eq!(after, TALL.replace("careful\n]", "careful\n  \"sip:carol@example.com\",\n]"));
+    }
+
+    #[test]
+    fn a_name_that_changes_lists_leaves_its_comments() {
+        let after = edited(TALL, |path| PolicyFile::set(path, "sip:BOB@example.com", List::Block));
+        assert_eq!(
+            after,
+            "\
+# my rules
+default = \"ask\" # for strangers
+
+allow = [
+  \"sip:alice@example.com\", # friend
+  # the boss
+  # careful
+]
+block = [\"sip:BOB@example.com\"]
+"
+        );
+    }
+
+    #[test]
+    fn a_name_in_the_middle_leaves_its_comments_to_the_next() {
+        let text = "allow = [\n  \"a@h\", # one\n  \"b@h\", # two\n  \"c@h\", # three\n]\n";
+        let after = edited(text, |path| PolicyFile::forget(path, "b@h"));
+        assert_eq!(after, "allow = [\n  \"a@h\", # one\n  # two\n  \"c@h\", # three\n]\n");
+        let after = edited(text, |path| PolicyFile::forget(path, "a@h"));
+        assert_eq!(after, "allow = [ # one\n  \"b@h\", # two\n  \"c@h\", # three\n]\n");
+    }
+
+    #[test]
+    fn one_line_stays_one_line() {
+        for (before, after) in [
+            ("block = [\"a@h\", \"b@h\"] # x\n", "block = [\"b@h\", \"sip:c@h\"] # x\n"),
+            ("block = [ \"a@h\", \"b@h\" ]\n", "block = [ \"b@h\", \"sip:c@h\" ]\n"),
+            ("block = [\"a@h\"]\n", "block = [\"sip:c@h\"]\n"),
+        ] {
+            let edit = |path: &Path| {
+                PolicyFile::forget(path, "a@h")?;
+                PolicyFile::set(path, "c@h", List::Block)
+            };
+            assert_eq!(edited(before, edit), after);
+        }
+    }
+
+    #[test]
+    fn setting_twice_changes_nothing_and_forgetting_a_stranger_neither() {
+        let same = edited(TALL, |path| PolicyFile::set(path, "bob@example.com", List::Allow));
+        assert_ne!(same, TALL, "the user part has case");
+        assert_eq!(edited(TALL, |path| PolicyFile::set(path, "sip:alice@EXAMPLE.com", List::Allow)), TALL);
+        assert_eq!(edited(TALL, |path| PolicyFile::forget(path, "zoe@example.com")), TALL);
+    }
+
+    #[test]
+    fn who_stands_twice_stands_once_after_set_and_nowhere_after_forget() {
+        let text = "allow = [\"a@h\", \"sip:a@H\"]\nblock = [\"a@h\"]\n";
+        assert_eq!(edited(text, |path| PolicyFile::set(path, "a@h", List::Allow)), "allow = [\"a@h\"]\nblock = []\n");
+        assert_eq!(edited(text, |path| PolicyFile::forget(path, "a@h")), "allow = []\nblock = []\n");
+    }
+
+    #[test]
+    fn comments_in_an_empty_list_and_an_empty_file_stay_where_they_are() {
+        let after = edited("allow = [ # nobody yet\n]\n", |path| PolicyFile::set(path, "a@h", List::Allow));
+        assert_eq!(after, "allow = [ # nobody yet\n  \"sip:a@h\",\n]\n");
+        let after = edited("# only words", |path| PolicyFile::set(path, "a@h", List::PoliteBlock));
+        assert_eq!(after, "# only words\npolite_block = [\"sip:a@h\"]\n");
+        let after = edited("default = \"block\" # x\n# end\n", |path| PolicyFile::set(path, "a@h", List::Allow));
+        assert_eq!(after, "default = \"block\" # x\nallow = [\"sip:a@h\"]\n# end\n");
+    }
+
+    #[test]
+    fn a_list_without_a_comma_at_its_end_keeps_its_comment() {
+        let text = "allow = [\n  \"a@h\",\n  \"b@h\" # last\n]\n";
+        let after = edited(text, |path| PolicyFile::set(path, "c@h", List::Allow));
+        assert_eq!(after, "allow = [\n  \"a@h\",\n  \"b@h\", # last\n  \"sip:c@h\",\n]\n");
+        let after = edited(text, |path| PolicyFile::forget(path, "b@h"));
+        assert_eq!(after, "allow = [\n  \"a@h\"\n   # last\n]\n");
+    }
+
+    #[test]
+    fn a_file_is_made_private_with_a_word_of_what_it_is() {
+        use std::os::unix::fs::MetadataExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/policy.toml");
+        PolicyFile::forget(&path, "a@h").unwrap();
+        assert!(!path.exists());
+        PolicyFile::set(&path, "a@h", List::Allow).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().starts_with("# Who may see my presence"));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_bad_file_is_named_with_its_line_and_stays_as_it_is() {
+        for (text, expected) in [
+            ("allow = [\"a@h\"", ":1:"),
+            ("default = \"alow\"", "policy.toml:1:11: `default`: write \"allow\""),
+            ("\n\nallow = \"a@h\"", ":3:9: `allow`: write a list"),
+            ("allow = [\"@example.com\"]", "is a whole domain"),
+            ("allow = [1]", "write a text in quotes, not 1"),
+            ("polite-block = []", ":1:1: unknown key `polite-block`, did you mean `polite_block`?"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("policy.toml");
+            fs::write(&path, text).unwrap();
+            let error = PolicyFile::set(&path, "b@h", List::Allow).unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn nobody_is_not_listed() {
+        let error = PolicyFile::set(Path::new("/nonexistent/p"), "@example.com", List::Block).unwrap_err();
+        assert!(error.to_string().contains("whole domain"));
+    }
+
+    #[test]
+    fn actions_are_written_as_they_are_read() {
+        for list in List::ALL {
+            let action = list.action();
+            assert_eq!(action.to_string().parse(), Ok(action));
+            assert_eq!(serde_json::to_value(action).unwrap(), action.to_string());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Passwords from files that only their owner can read (SEC-10). Running a password command is the client's affair.
+
+use std::{
+    fmt, fs,
+    io::Read,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use nix::{fcntl::OFlag, unistd::Uid};
+
+use super::error::ConfigError;
+
+/// The most that a password file may hold.
+const LIMIT: u64 = 4096;
+
+/// A password, which never shows itself in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the first line of `text`, as a file or a command gives it; `None` if it is empty.
+    pub fn from_first_line(text: &str) -> Option<Self> {
+        text.lines().next().filter(|line| !line.is_empty()).map(|line| Self(line.into()))
+    }
+
+    /// Reads the first line of a file that must be ours and closed to all others.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |error| ConfigError::Unreadable { path: path.into(), error };
+        let refused = |message: &str| ConfigError::Unsafe { path: path.into(), message: message.into() };
+        // Without waiting, should it be a pipe.
+        let flags = OFlag::O_NONBLOCK.bits();
+        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+        // Of the open file: what is checked is what is read.
+        let found = file.metadata().map_err(unreadable)?;
+        if !found.is_file() {
+            return Err(refused("it is not a file"));
+        }
+        if found.mode() & 0o077 != 0 {
+            return Err(refused("others can read or write it; run chmod 600 on it"));
+        }
+        if found.uid() != Uid::effective().as_raw() && found.uid() != 0 {
+            return Err(refused("it belongs to another user"));
+        }
+        let mut text = String::new();
+        file.take(LIMIT).read_to_string(&mut text).map_err(unreadable)?;
+        Self::from_first_line(&text).ok_or_else(|| refused("its first line, the password, is empty"))
+    }
+
+    /// Returns the password itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn sec_10_a_password_file_that_others_can_read_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "s3cret\nnot this\n").unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o620] {
+            fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+            let error = Secret::from_file(file.path()).unwrap_err().to_string();
+            assert!(error.contains("chmod 600") && !error.contains("s3cret"), "{error}");
+        }
+        fs::set_permissions(file.path(), Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(Secret::from_file(file.path()).unwrap().reveal(), "s3cret");
+    }
+
+    #[test]
+    fn a_password_is_not_shown_by_debug() {
+        assert_eq!(format!("{:?}", Secret::from_first_line("s3cret")), "Some(Secret)");
+    }
+
+    #[test]
+    fn an_empty_missing_or_odd_file_gives_no_password() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(Secret::from_file(file.path()).unwrap_err().to_string().contains("empty"));
+        assert!(Secret::from_file(Path::new("/nonexistent/x")).unwrap_err().to_string().contains("/nonexistent/x"));
+        assert!(Secret::from_file(Path::new("/dev/null")).unwrap_err().to_string().contains("not a file"));
+    }
+}

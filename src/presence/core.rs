@@ -1,0 +1,397 @@
+//! The sans-IO heart: own presence, watched presentities and watchers, above one endpoint.
+//!
+//! [`Core::handle`] takes everything that happens, with the time at which it happens; what is to be done leaves
+//! through an [`Outbox`]. It never waits, reads no clock and holds no socket, so every hour of its life can be
+//! tested in microseconds.
+
+mod serving;
+mod watching;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+
+use self::{serving::Serving, watching::Watching};
+use super::{
+    PresenceEvent, PresenceStatus, PresentityState,
+    pidf::{Identity, Published},
+    policy::Policy,
+    status::OpenWhen,
+};
+use crate::sip::{
+    codec::EncodeError,
+    dialog::Party,
+    effect::{Effect, QueryId},
+    endpoint::{Counters, Endpoint, EndpointConfig, Event, contact_uri},
+    events::{
+        EventPackage, Step, User,
+        notifier::{Notifier, NotifierConfig},
+        subscriber::Subscriber,
+    },
+    message::Method,
+    time::Instant,
+    transaction::Timing,
+    transport::{ConnId, Flow},
+    uri::Uri,
+};
+
+pub use serving::Watcher;
+pub use watching::{Subscribing, WatchId};
+
+/// The presence event package (RFC 3856).
+pub const PRESENCE: EventPackage = EventPackage { name: "presence", content_type: "application/pidf+xml" };
+
+/// The pause between two NOTIFYs for changes of state (RFC 3856 §6.10).
+const NOTIFY_RATE: Duration = Duration::from_secs(5);
+
+/// What the core is told once.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// Our address of record.
+    pub address: Uri,
+    /// The name that goes with it.
+    pub display_name: Option<String>,
+    /// Our sockets; each has UDP and TCP.
+    pub locals: Vec<SocketAddr>,
+    /// Every address of this machine: requests to us at any of them are for us.
+    pub machine: Vec<IpAddr>,
+    /// Names of this machine.
+    pub names: Vec<String>,
+    /// Base timers.
+    pub timing: Timing,
+    /// URN of this device.
+    pub device_id: String,
+    /// What the device is called, if it is told.
+    pub device: Option<String>,
+    /// Which statuses are sent as open.
+    pub open_when: OpenWhen,
+    /// Who may see us.
+    pub policy: Policy,
+    /// The shortest subscription granted, in seconds.
+    pub min_expires: u32,
+    /// How many subscriptions are served.
+    pub max_subscriptions: usize,
+    /// Seconds to ask for when watching.
+    pub expires: u32,
+    /// The longest pause between two attempts to watch.
+    pub retry_cap: Duration,
+    /// Take what peers of older days get wrong.
+    pub lenient: bool,
+    /// The user's language, to choose among notes.
+    pub language: Option<String>,
+}
+
+/// A moment, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Now {
+    /// For everything that lasts.
+    pub at: Instant,
+    /// For documents and for people.
+    pub wall: Timestamp,
+}
+
+/// Everything that can happen to the core from outside.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A datagram came.
+    Datagram {
+        /// The socket's own address.
+        local: SocketAddr,
+        /// Who sent it.
+        remote: SocketAddr,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// A connection stands.
+    Opened(Flow),
+    /// A connection brought bytes.
+    Data {
+        /// Which.
+        conn: ConnId,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// A connection ended, or never came to be.
+    Closed(ConnId),
+    /// The system says that datagrams to that address do not arrive.
+    SendFailed(SocketAddr),
+    /// A look-up was answered.
+    Resolved {
+        /// Which.
+        query: QueryId,
+        /// The addresses, or why there are none.
+        answer: Result<Vec<SocketAddr>, String>,
+    },
+    /// The machine slept, or its addresses changed.
+    Resumed,
+    /// Time passed.
+    Tick,
+}
+
+/// What changed; read as its newest state by whoever is interested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// Something that we watch.
+    Watch(WatchId),
+    /// What we publish.
+    Own,
+    /// Who watches us.
+    Watchers,
+}
+
+/// What leaves the core.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// To be done in the world, in this order.
+    pub effects: Vec<Effect>,
+    /// To be told to programs.
+    pub events: Vec<PresenceEvent>,
+    /// What has a newer state.
+    pub changed: BTreeSet<Key>,
+}
+
+/// What we publish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnPresence {
+    /// Our address of record.
+    pub entity: String,
+    /// What was set, if anything; without it we show as offline.
+    pub published: Option<Published>,
+}
+
+/// The heart; see the module's text.
+#[derive(Debug)]
+pub struct Core {
+    config: CoreConfig,
+    from: Party,
+    endpoint: Endpoint<User>,
+    subscriber: Subscriber,
+    notifier: Notifier,
+    watching: Watching,
+    serving: Serving,
+    own: Arc<OwnPresence>,
+    identity: Identity,
+}
+
+impl Core {
+    /// Makes a core that publishes nothing and watches nobody.
+    ///
+    /// # Errors
+    /// When the display name cannot stand in a header (PAR-21).
+    pub fn new(config: CoreConfig, rng: StdRng, now: Now) -> Result<Self, EncodeError> {
+        let aor = config.address.as_ref();
+        let from = Party::new(config.display_name.as_deref(), &aor)?;
+        let user = aor.user().unwrap_or_default();
+        let contact = config.locals.first().map_or_else(|| aor.aor(), |local| contact_uri(user, *local, None));
+        let identity = Identity::new(aor.aor(), contact, config.device_id.clone());
+        let endpoint = EndpointConfig {
+            timing: config.timing,
+            locals: config.locals.clone(),
+            allow_events: PRESENCE.name,
+            accept: PRESENCE.content_type,
+        };
+        let notifier = NotifierConfig {
+            package: PRESENCE,
+            min_expires: config.min_expires,
+            max_subscriptions: config.max_subscriptions,
+            rate: NOTIFY_RATE,
+        };
+        let mut subscriber = Subscriber::default();
+        subscriber.lenient = config.lenient;
+        let own = OwnPresence { entity: aor.aor(), published: None };
+        Ok(Self {
+            from,
+            endpoint: Endpoint::new(endpoint, rng),
+            subscriber,
+            notifier: Notifier::new(notifier),
+            watching: Watching::default(),
+            serving: Serving::new(now.wall),
+            own: Arc::new(own),
+            identity,
+            config,
+        })
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Outbox) {
+        match input {
+            Input::Datagram { local, remote, bytes } => {
+                let event = self.endpoint.datagram(local, remote, bytes, now.at, &mut out.effects);
+                self.dispatch(event, now, out);
+            }
+            Input::Opened(flow) => self.endpoint.stream_opened(flow, now.at, &mut out.effects),
+            Input::Data { conn, bytes } => {
+                self.endpoint.stream_data(conn, bytes, now.at);
+                while let Some(frame) = self.endpoint.next_frame(conn, now.at, &mut out.effects) {
+                    let event = self.endpoint.frame(conn, &frame, now.at, &mut out.effects);
+                    self.dispatch(event, now, out);
+                }
+            }
+            Input::Closed(conn) => self.endpoint.stream_closed(conn, now.at, &mut out.effects),
+            Input::SendFailed(remote) => self.endpoint.send_failed(remote),
+            Input::Resolved { query, answer } => {
+                let answer = answer.as_deref().map_err(String::as_str);
+                if !self.endpoint.resolved(query, answer, now.at, &mut out.effects) {
+                    self.watcher_resolved(query, answer.unwrap_or_default(), now, out);
+                }
+            }
+            Input::Resumed => {
+                let (subscriber, mut step) = self.subscriber_step(now, out);
+                subscriber.resumed(&mut step);
+            }
+            Input::Tick => {}
+        }
+        self.settle(now, out);
+    }
+
+    /// Runs the timers and gathers what the machines have to say.
+    fn settle(&mut self, now: Now, out: &mut Outbox) {
+        self.endpoint.tick(now.at, &mut out.effects);
+        let (subscriber, mut step) = self.subscriber_step(now, out);
+        subscriber.tick(&mut step);
+        self.notifier.tick(now.at);
+        while let Some((user, failure)) = self.endpoint.next_failure() {
+            match user {
+                User::Subscriber(id, attempt) => {
+                    let (subscriber, mut step) = self.subscriber_step(now, out);
+                    subscriber.failed(id, attempt, failure, &mut step);
+                }
+                User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
+            }
+        }
+        self.follow_subscriptions(now, out);
+        self.follow_watchers(now, out);
+    }
+
+    fn dispatch(&mut self, event: Option<Event<'_, User>>, now: Now, out: &mut Outbox) {
+        match event {
+            Some(Event::Request { id, flow, message }) => {
+                self.peer_seen(flow, &message, now, out);
+                match message.method() {
+                    Some(Method::Notify) => self.notify_received(id, flow, &message, now, out),
+                    Some(Method::Subscribe) => self.subscribe_received(id, flow, &message, now, out),
+                    // The endpoint lets no other method through.
+                    _ => {}
+                }
+            }
+            Some(Event::Response { user: User::Subscriber(id, attempt), message, .. }) => {
+                let (subscriber, mut step) = self.subscriber_step(now, out);
+                subscriber.response(id, attempt, &message, &mut step);
+            }
+            Some(Event::Response { user: User::Notifier(id, attempt), message, .. }) => {
+                let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+                self.notifier.response(id, attempt, &message, &mut step);
+            }
+            None => {}
+        }
+    }
+
+    fn subscriber_step<'a>(&'a mut self, now: Now, out: &'a mut Outbox) -> (&'a mut Subscriber, Step<'a>) {
+        let step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+        (&mut self.subscriber, step)
+    }
+
+    /// Sends NOTIFYs that wait, at most `limit`; to be called between two inputs while
+    /// [`wants_pump`](Self::wants_pump) says so.
+    pub fn pump(&mut self, limit: usize, now: Now, out: &mut Outbox) {
+        let Self { notifier, endpoint, serving, own, identity, config, .. } = self;
+        let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
+        notifier.pump(limit, &mut step, |view| serving.body(view, own, identity, &config.open_when));
+        self.settle(now, out);
+    }
+
+    /// Returns whether NOTIFYs wait and may go.
+    pub fn wants_pump(&self) -> bool {
+        self.notifier.wants_pump()
+    }
+
+    /// Returns when the next [`Input::Tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let t1 = self.config.timing.t1;
+        [self.endpoint.deadline(), self.subscriber.deadline(), self.notifier.deadline(t1)].into_iter().flatten().min()
+    }
+
+    /// Returns what was dropped in silence so far.
+    pub fn counters(&self) -> Counters {
+        self.endpoint.counters()
+    }
+
+    /// Returns our address of record.
+    pub fn address(&self) -> &Uri {
+        &self.config.address
+    }
+
+    /// Returns our sockets.
+    pub fn locals(&self) -> &[SocketAddr] {
+        &self.config.locals
+    }
+
+    /// Returns what we publish.
+    pub fn own(&self) -> Arc<OwnPresence> {
+        Arc::clone(&self.own)
+    }
+
+    /// Publishes a status to whoever may see it.
+    pub fn publish(&mut self, mut published: Published, now: Now, out: &mut Outbox) {
+        if published.device.is_none() {
+            published.device.clone_from(&self.config.device);
+        }
+        published.timestamp = now.wall;
+        out.events.push(PresenceEvent::PresencePublished {
+            entity: self.own.entity.clone(),
+            status: published.status.clone(),
+            note: published.effective_note(),
+            timestamp: published.timestamp,
+        });
+        self.set_own(Some(published), now, out);
+    }
+
+    /// Takes the publication back: we show as offline.
+    pub fn clear(&mut self, now: Now, out: &mut Outbox) {
+        if self.own.published.is_some() {
+            out.events.push(PresenceEvent::PresencePublished {
+                entity: self.own.entity.clone(),
+                status: PresenceStatus::Offline,
+                note: None,
+                timestamp: now.wall,
+            });
+            self.set_own(None, now, out);
+        }
+    }
+
+    fn set_own(&mut self, published: Option<Published>, now: Now, out: &mut Outbox) {
+        self.own = Arc::new(OwnPresence { entity: self.own.entity.clone(), published });
+        self.serving.state_changed(now.wall);
+        self.notifier.changed(serving::FULL, now.at);
+        out.changed.insert(Key::Own);
+    }
+
+    /// Goes offline: watchers are told, subscriptions ended. The driver pumps until nothing waits any more, two
+    /// seconds at most (NOT-23).
+    pub fn go_offline(&mut self, now: Now, out: &mut Outbox) {
+        self.serving.going_offline(now.wall);
+        self.notifier.go_offline(now.at);
+        self.end_all_watches(now, out);
+        self.settle(now, out);
+    }
+
+    /// Returns whether a goodbye is still unanswered; goes through everything that is under way.
+    pub fn is_busy(&self) -> bool {
+        self.endpoint.unanswered() > 0 || self.notifier.wants_pump() || !self.subscriber.is_empty()
+    }
+
+    /// Returns the newest state of what is watched.
+    pub fn state(&self, id: WatchId) -> Option<Arc<PresentityState>> {
+        self.watching.state(id)
+    }
+}
+
+/// A cached body and what it was made of.
+type Cached = HashMap<u32, Bytes>;

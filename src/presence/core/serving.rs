@@ -1,0 +1,381 @@
+//! Serving our own state: whose SUBSCRIBE it is, who may see what, who watches.
+
+use std::{collections::HashMap, net::IpAddr, net::SocketAddr};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tracing::{debug, info};
+
+use super::{Cached, Core, Key, Now, Outbox, OwnPresence, PresenceEvent, Step};
+use crate::{
+    presence::{
+        event::{WatcherGrade, WatcherInfo},
+        pidf::{self, Identity, Published},
+        policy::{Action, Policy, canonical},
+        status::{OpenWhen, PresenceStatus},
+        text::visible,
+    },
+    sip::{
+        effect::{Effect, QueryId},
+        endpoint::ServerId,
+        events::notifier::{Ending, Report, ServedId, Subscribe, Verdict, View},
+        message::Message,
+        time::Instant,
+        transport::Flow,
+        uri::{Host, UriRef},
+    },
+};
+
+/// Our state as it is.
+pub(super) const FULL: View = View(0);
+/// Us as if we were offline.
+const OFFLINE: View = View(1);
+
+/// Somebody who watches us, or wants to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watcher {
+    /// The address of record that it claims.
+    pub who: String,
+    /// How sure we are of that.
+    pub grade: WatcherGrade,
+    /// `active`, `pending`, or `polite-block`.
+    pub state: &'static str,
+    /// Which part of the policy decided.
+    pub rule: &'static str,
+    /// Since when it has been so.
+    pub since: Timestamp,
+    /// When its subscription ends unless refreshed.
+    pub expires_at: Instant,
+    /// Where it is.
+    pub source: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Entry {
+    who: String,
+    /// The host that From names.
+    host: Result<IpAddr, String>,
+    grade: WatcherGrade,
+    rule: &'static str,
+    since: Timestamp,
+    own: bool,
+    expires: u32,
+    announced: bool,
+}
+
+/// What is known of our watchers beyond their subscriptions.
+#[derive(Debug)]
+pub(super) struct Serving {
+    entries: HashMap<ServedId, Entry>,
+    lookups: HashMap<QueryId, ServedId>,
+    bodies: Cached,
+    /// Since when those who are politely blocked see us offline.
+    offline_since: Timestamp,
+    /// We are on our way out: everybody sees us offline.
+    leaving: bool,
+}
+
+impl Serving {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            entries: HashMap::new(),
+            lookups: HashMap::new(),
+            bodies: HashMap::new(),
+            offline_since: now,
+            leaving: false,
+        }
+    }
+
+    pub(super) fn state_changed(&mut self, now: Timestamp) {
+        if self.bodies.remove(&FULL.0).is_none() && self.entries.is_empty() {
+            self.offline_since = now;
+        }
+    }
+
+    pub(super) fn going_offline(&mut self, now: Timestamp) {
+        self.leaving = true;
+        self.bodies.remove(&FULL.0);
+        self.offline_since = self.offline_since.min(now);
+    }
+
+    /// Returns the document behind a view; made once for all who see it.
+    pub(super) fn body(&mut self, view: View, own: &OwnPresence, identity: &Identity, open: &OpenWhen) -> Bytes {
+        let Self { bodies, offline_since, leaving, .. } = self;
+        let body = bodies.entry(view.0).or_insert_with(|| {
+            let document = match own.published.as_ref().filter(|_| view == FULL && !*leaving) {
+                Some(published) => pidf::write(published, identity, open),
+                None => pidf::write(&Published::new(PresenceStatus::Offline, *offline_since), identity, open),
+            };
+            document.into()
+        });
+        body.clone()
+    }
+}
+
+impl Core {
+    pub(super) fn subscribe_received(
+        &mut self,
+        request: ServerId,
+        flow: Flow,
+        message: &Message<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+        let Some(subscribe) = self.notifier.examine(request, flow, message, &mut step) else { return };
+        match subscribe {
+            Subscribe::Refresh(id) => {
+                let verdict = self.verdict_for(id);
+                let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+                self.notifier.refresh(request, flow, message, id, verdict, &mut step);
+                out.changed.insert(Key::Watchers);
+            }
+            Subscribe::Initial(initial) => {
+                if !self.is_me(&initial.target) {
+                    self.endpoint.respond_with(request, flow, message, 404, now.at, &mut out.effects, |_| {});
+                    return;
+                }
+                let call_id = message.call_id().unwrap_or_default();
+                let tag = message.from().ok().and_then(|from| from.tag()).unwrap_or_default();
+                let own = self.subscriber.is_own(call_id, tag);
+                let proven =
+                    own || self.notifier.is_proven(flow, now.at) || self.config.policy.vouches_for(flow.remote.ip());
+                let host = match initial.from.host() {
+                    Host::Ip(ip) => Ok(ip),
+                    Host::Name(name) => Err(name.to_ascii_lowercase()),
+                };
+                let mut entry = Entry {
+                    who: canonical(&initial.watcher),
+                    grade: grade(&host, proven, flow.remote.ip(), initial.notify_to),
+                    host,
+                    rule: "",
+                    since: now.wall,
+                    own,
+                    expires: message.expires().unwrap_or(3600),
+                    announced: false,
+                };
+                let verdict = judge(&self.config.policy, &mut entry);
+                let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+                let admitted = self.notifier.admit(request, flow, message, &initial, verdict, proven, &mut step);
+                if let Some(id) = admitted {
+                    self.serving.entries.insert(id, entry);
+                    if proven {
+                        self.announce(id, now, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// NOT-31: whether a request-URI means us.
+    fn is_me(&self, target: &UriRef<'_>) -> bool {
+        let me = self.config.address.as_ref();
+        let host = target.host_text().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+        let own_host = match target.host() {
+            Host::Ip(ip) => {
+                ip.is_loopback() || self.config.machine.contains(&ip) || self.config.locals.iter().any(|l| l.ip() == ip)
+            }
+            Host::Name(_) => {
+                host == "localhost"
+                    || self.config.names.iter().any(|name| {
+                        let name = name.to_ascii_lowercase();
+                        host == name || host == format!("{name}.local")
+                    })
+            }
+        };
+        target.user() == me.user() && (own_host || target.host_equals(&me))
+    }
+
+    /// Judges a standing subscription by the policy as it is now.
+    fn verdict_for(&mut self, id: ServedId) -> Verdict {
+        match self.serving.entries.get_mut(&id) {
+            Some(entry) => judge(&self.config.policy, entry),
+            None => Verdict::Refuse(403),
+        }
+    }
+
+    /// Follows what happened to subscriptions that we serve.
+    pub(super) fn follow_watchers(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(report) = self.notifier.next_report() {
+            match report {
+                Report::Proven(id) => self.watcher_proven(id, now, out),
+                Report::Ended { id, proven, ending, .. } => {
+                    let Some(entry) = self.serving.entries.remove(&id) else { continue };
+                    // What never proved to be anybody is nobody's news (SEC-02).
+                    if proven {
+                        debug!(watcher = %visible(&entry.who), ?ending, "subscription to us ended");
+                        out.events.push(PresenceEvent::SubscriptionTerminated {
+                            subscription_id: id.to_string(),
+                            reason: ending_word(ending).to_owned(),
+                        });
+                        out.changed.insert(Key::Watchers);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The watcher's address answered: its identity may be more than a claim now.
+    fn watcher_proven(&mut self, id: ServedId, now: Now, out: &mut Outbox) {
+        let Some(served) = self.notifier.info(id) else { return };
+        let Some(entry) = self.serving.entries.get_mut(&id) else { return };
+        entry.grade = grade(&entry.host, true, served.source.ip(), Some(served.source));
+        let verdict = judge(&self.config.policy, entry);
+        // A name is worth a look-up only where a rule would allow it (POL-19).
+        if entry.grade == WatcherGrade::Claimed
+            && self.config.policy.listed(&entry.who) == Some(Action::Allow)
+            && let Err(host) = &entry.host
+        {
+            let query = self.endpoint.next_query();
+            self.serving.lookups.insert(query, id);
+            out.effects.push(Effect::Resolve { query, host: host.clone(), port: served.source.port() });
+        }
+        self.notifier.promote(id, verdict, now.at);
+        self.announce(id, now, out);
+    }
+
+    /// A watcher's own host name was looked up.
+    pub(super) fn watcher_resolved(&mut self, query: QueryId, addresses: &[SocketAddr], now: Now, out: &mut Outbox) {
+        let Some(id) = self.serving.lookups.remove(&query) else { return };
+        let Some(served) = self.notifier.info(id) else { return };
+        if addresses.iter().any(|address| address.ip() == served.source.ip())
+            && let Some(entry) = self.serving.entries.get_mut(&id)
+        {
+            entry.grade = WatcherGrade::Address;
+            let verdict = judge(&self.config.policy, entry);
+            self.notifier.judge(id, verdict, now.at);
+            out.changed.insert(Key::Watchers);
+        }
+    }
+
+    /// Tells programs of a watcher that has proven to be there.
+    fn announce(&mut self, id: ServedId, now: Now, out: &mut Outbox) {
+        let _ = now;
+        let Some(served) = self.notifier.info(id) else { return };
+        let Some(entry) = self.serving.entries.get_mut(&id).filter(|entry| !entry.own) else { return };
+        out.changed.insert(Key::Watchers);
+        // POL-18: who, by which rule, with what result; never what was shown.
+        info!(watcher = %visible(&entry.who), rule = entry.rule, result = ?served.verdict, "judged a watcher");
+        let target = self.own.entity.clone();
+        match served.verdict {
+            Verdict::Pending if !entry.announced => {
+                entry.announced = true;
+                let (subscriber, expires) = (entry.who.clone(), entry.expires);
+                out.events.push(PresenceEvent::SubscriptionRequest { subscriber, target, expires });
+            }
+            Verdict::Active(_) => {
+                let subscriber = entry.who.clone();
+                let subscription_id = id.to_string();
+                out.events.push(PresenceEvent::SubscriptionAccepted { subscription_id, subscriber, target });
+            }
+            Verdict::Pending | Verdict::Refuse(_) => {}
+        }
+    }
+
+    /// Puts another policy in force; every live subscription is judged by it at once (POL-15).
+    pub fn set_policy(&mut self, policy: Policy, now: Now, out: &mut Outbox) {
+        self.config.policy = policy;
+        let mut ids: Vec<ServedId> = self.serving.entries.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let verdict = self.verdict_for(id);
+            let Some(before) = self.notifier.info(id).map(|served| served.verdict) else { continue };
+            if verdict == before {
+                continue;
+            }
+            if let Some(entry) = self.serving.entries.get_mut(&id) {
+                entry.since = now.wall;
+                if verdict == Verdict::Pending {
+                    entry.announced = false;
+                }
+            }
+            self.notifier.judge(id, verdict, now.at);
+            if self.notifier.is_known(id) {
+                self.announce(id, now, out);
+            }
+        }
+        out.changed.insert(Key::Watchers);
+        self.settle(now, out);
+    }
+
+    /// Returns the policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.config.policy
+    }
+
+    /// Returns who watches us and who wants to, in the order of their names; ourselves left out.
+    pub fn watchers(&self) -> Vec<Watcher> {
+        let mut watchers: Vec<Watcher> = self
+            .notifier
+            .proven()
+            .filter_map(|served| {
+                let entry = self.serving.entries.get(&served.id).filter(|entry| !entry.own)?;
+                Some(Watcher {
+                    who: entry.who.clone(),
+                    grade: entry.grade,
+                    state: match served.verdict {
+                        Verdict::Pending => "pending",
+                        Verdict::Active(FULL) => "active",
+                        Verdict::Active(_) => "polite-block",
+                        Verdict::Refuse(_) => "terminated",
+                    },
+                    rule: entry.rule,
+                    since: entry.since,
+                    expires_at: served.expires_at,
+                    source: served.source,
+                })
+            })
+            .collect();
+        watchers.sort_by(|a, b| (&a.who, a.source).cmp(&(&b.who, b.source)));
+        watchers
+    }
+}
+
+impl Watcher {
+    /// Makes the part of the JSON line that describes a watcher.
+    pub fn to_info(&self, now: Instant) -> WatcherInfo {
+        WatcherInfo {
+            who: self.who.clone(),
+            display_name: None,
+            identity: self.grade,
+            state: self.state.to_owned(),
+            reason: Some(self.rule.to_owned()),
+            since: Some(self.since),
+            expires_in: Some(self.expires_at.since(now).as_secs()),
+        }
+    }
+}
+
+/// POL-19: the grade of a watcher's identity.
+fn grade(host: &Result<IpAddr, String>, proven: bool, source: IpAddr, notify_to: Option<SocketAddr>) -> WatcherGrade {
+    let contact_agrees = notify_to.is_some_and(|to| to.ip() == source);
+    if proven && contact_agrees && *host == Ok(source) { WatcherGrade::Address } else { WatcherGrade::Claimed }
+}
+
+fn judge(policy: &Policy, entry: &mut Entry) -> Verdict {
+    if entry.own {
+        // POL-20: known by the Call-ID and tag that we issued, not by what it claims.
+        entry.rule = "self";
+        return Verdict::Active(FULL);
+    }
+    let decision = policy.decide(&entry.who, entry.grade);
+    entry.rule = decision.rule;
+    match decision.action {
+        Action::Allow => Verdict::Active(FULL),
+        Action::Ask => Verdict::Pending,
+        Action::PoliteBlock => Verdict::Active(OFFLINE),
+        Action::Block => Verdict::Refuse(403),
+    }
+}
+
+fn ending_word(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Left => "unsubscribed",
+        Ending::Expired => "timeout",
+        Ending::Unanswered | Ending::Gone(_) => "unreachable",
+        Ending::Rejected => "rejected",
+        Ending::GaveUp => "giveup",
+        Ending::Dropped => "dropped",
+        Ending::Offline => "offline",
+    }
+}

@@ -1,0 +1,401 @@
+//! What we watch: from the turns of a subscription and the documents it brings to one honest state (WAT-50).
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{debug, warn};
+
+use super::{Core, Key, Now, Outbox, PRESENCE, PresenceEvent, Step};
+use crate::{
+    presence::{
+        FailureCode, Freshness, PresentityState,
+        event::{Previous, SinceFrom, SubscriptionInfo},
+        pidf::{self, Document},
+        text::visible,
+    },
+    sip::{
+        endpoint::{Failure, ServerId},
+        events::subscriber::{Cause, Notice, Notified, SubscriptionId, Update, Wish},
+        header::Reason,
+        message::Message,
+        slab::Slab,
+        time::Instant,
+        transport::Flow,
+        uri::Uri,
+    },
+};
+
+/// Names something that we watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(u32);
+
+/// How to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subscribing {
+    /// Until further notice.
+    Lasting,
+    /// One look (RFC 6665 §4.4.3).
+    Once,
+}
+
+#[derive(Debug)]
+struct Watch {
+    key: (String, Subscribing),
+    target: Uri,
+    readers: u32,
+    subscription: Option<SubscriptionId>,
+    state: Arc<PresentityState>,
+    /// The last NOTIFY had no body that could be read: a confirmed subscription does not make that fresh.
+    doubtful: bool,
+    /// The NOTIFY that ended the subscription brought a state.
+    told_at_end: bool,
+    /// A first answer of any kind was had.
+    settled: bool,
+    /// Addresses at which the notifier was met, for comparing names (PID-12).
+    met: Vec<std::net::IpAddr>,
+    unreadable: u64,
+}
+
+/// All that we watch.
+#[derive(Debug, Default)]
+pub(super) struct Watching {
+    slab: Slab<Watch>,
+    by_key: HashMap<(String, Subscribing), u32>,
+    by_subscription: HashMap<SubscriptionId, u32>,
+}
+
+impl Watching {
+    pub(super) fn state(&self, id: WatchId) -> Option<Arc<PresentityState>> {
+        self.slab.get(id.0).map(|watch| Arc::clone(&watch.state))
+    }
+}
+
+impl Core {
+    /// Watches a presentity; whoever asks for the same one shares its subscription.
+    ///
+    /// `presentity` is the target as it was asked for, which the state repeats.
+    pub fn watch(&mut self, target: Uri, presentity: &str, how: Subscribing, now: Now, out: &mut Outbox) -> WatchId {
+        let key = (target.as_str().to_owned(), how);
+        if let Some(&id) = self.watching.by_key.get(&key).filter(|_| how == Subscribing::Lasting) {
+            if let Some(watch) = self.watching.slab.get_mut(id) {
+                watch.readers += 1;
+            }
+            return WatchId(id);
+        }
+        let wish = Wish {
+            target: target.clone(),
+            from: self.from.clone(),
+            contact_user: self.config.address.as_ref().user().unwrap_or_default().into(),
+            package: PRESENCE,
+            expires: self.config.expires,
+            fetch: how == Subscribing::Once,
+            retry_cap: self.config.retry_cap,
+        };
+        let id = self.watching.slab.insert(Watch {
+            key: key.clone(),
+            target,
+            readers: 1,
+            subscription: None,
+            state: Arc::new(PresentityState::new(presentity)),
+            doubtful: false,
+            told_at_end: false,
+            settled: false,
+            met: Vec::new(),
+            unreadable: 0,
+        });
+        self.watching.by_key.insert(key, id);
+        let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+        let subscription = self.subscriber.subscribe(wish, &mut step);
+        self.watching.by_subscription.insert(subscription, id);
+        if let Some(watch) = self.watching.slab.get_mut(id) {
+            watch.subscription = Some(subscription);
+        }
+        self.settle(now, out);
+        WatchId(id)
+    }
+
+    /// One reader less; with the last one the subscription ends.
+    pub fn unwatch(&mut self, id: WatchId, now: Now, out: &mut Outbox) {
+        let Some(watch) = self.watching.slab.get_mut(id.0) else { return };
+        watch.readers = watch.readers.saturating_sub(1);
+        if watch.readers > 0 {
+            return;
+        }
+        let key = watch.key.clone();
+        let subscription = watch.subscription.take();
+        self.watching.slab.remove(id.0);
+        if self.watching.by_key.get(&key) == Some(&id.0) {
+            self.watching.by_key.remove(&key);
+        }
+        if let Some(subscription) = subscription {
+            self.watching.by_subscription.remove(&subscription);
+            let (subscriber, mut step) = self.subscriber_step(now, out);
+            subscriber.unsubscribe(subscription, &mut step);
+        }
+        self.settle(now, out);
+    }
+
+    pub(super) fn end_all_watches(&mut self, now: Now, out: &mut Outbox) {
+        let ids: Vec<WatchId> = self.watching.slab.iter().map(|(id, _)| WatchId(id)).collect();
+        for id in ids {
+            if let Some(watch) = self.watching.slab.get_mut(id.0) {
+                watch.readers = 1;
+            }
+            self.unwatch(id, now, out);
+        }
+    }
+
+    /// Returns whether a first answer of any kind was had.
+    pub fn is_settled(&self, id: WatchId) -> bool {
+        self.watching.slab.get(id.0).is_none_or(|watch| watch.settled)
+    }
+
+    /// Returns how many documents of a presentity could not be read (WAT-49).
+    pub fn unreadable_documents(&self, id: WatchId) -> u64 {
+        self.watching.slab.get(id.0).map_or(0, |watch| watch.unreadable)
+    }
+
+    /// WAT-47: whoever sends us a valid request is there; those who wait for that address try at once.
+    pub(super) fn peer_seen(&mut self, flow: Flow, message: &Message<'_>, now: Now, out: &mut Outbox) {
+        let mut peer = flow.remote;
+        if flow.transport.is_stream() {
+            // The port that a stream comes from is nobody's address; the one in Via is where it listens.
+            let port = message.top_via().ok().and_then(|via| via.port);
+            peer.set_port(port.unwrap_or(flow.transport.default_port()));
+        }
+        let (subscriber, mut step) = self.subscriber_step(now, out);
+        subscriber.peer_seen(peer, &mut step);
+    }
+
+    pub(super) fn notify_received(
+        &mut self,
+        request: ServerId,
+        flow: Flow,
+        message: &Message<'_>,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let (subscriber, mut step) = self.subscriber_step(now, out);
+        let Some(notified) = subscriber.notify(request, flow, message, &mut step) else { return };
+        let Some(&id) = self.watching.by_subscription.get(&notified.id) else { return };
+        let language = self.config.language.clone();
+        let Some(watch) = self.watching.slab.get_mut(id) else { return };
+        watch.met = vec![flow.remote.ip()];
+        let changed = watch.take(&notified, language.as_deref(), now, out);
+        if changed {
+            out.changed.insert(Key::Watch(WatchId(id)));
+        }
+    }
+
+    /// Follows the turns of our subscriptions.
+    pub(super) fn follow_subscriptions(&mut self, now: Now, out: &mut Outbox) {
+        while let Some((subscription, update)) = self.subscriber.next_update() {
+            let standing = self.subscriber.standing(subscription);
+            let Some(&id) = self.watching.by_subscription.get(&subscription) else { continue };
+            let Some(watch) = self.watching.slab.get_mut(id) else { continue };
+            let before = (Arc::clone(&watch.state), watch.settled);
+            let mut state = PresentityState::clone(&watch.state);
+            watch.follow(&mut state, subscription, &update, now, out);
+            if let Some(info) = &mut state.subscription
+                && let Some(standing) = standing
+            {
+                standing.state.clone_into(&mut info.state);
+                info.expires_in = standing.expires_at.map(|at| at.since(now.at).as_secs());
+                info.next_retry = standing.retry_at.map(|at| wall_of(at, now));
+            }
+            if update == Update::Done {
+                watch.subscription = None;
+                watch.settled = true;
+                self.watching.by_subscription.remove(&subscription);
+            }
+            let freshness = state.freshness;
+            if freshness != before.0.freshness {
+                out.events.push(PresenceEvent::FreshnessChanged {
+                    subscription_id: subscription.to_string(),
+                    entity: state.presentity.clone(),
+                    freshness,
+                });
+            }
+            let changed = state != *before.0 || watch.settled != before.1;
+            watch.state = Arc::new(state);
+            if changed {
+                out.changed.insert(Key::Watch(WatchId(id)));
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// Takes what a NOTIFY brought; returns whether the state changed.
+    fn take(&mut self, notified: &Notified<'_>, language: Option<&str>, now: Now, out: &mut Outbox) -> bool {
+        let before = Arc::clone(&self.state);
+        let mut state = PresentityState::clone(&before);
+        self.told_at_end = false;
+        match (notified.state, notified.body) {
+            // WAT-44: a body shows nothing while the other side has not decided.
+            (Notice::Pending, _) => {
+                state.freshness = Freshness::Pending;
+                self.settled = true;
+            }
+            (Notice::Active | Notice::Terminated(_), Some(body)) => {
+                match Document::parse(body, notified.charset.as_deref()) {
+                    Ok(document) => {
+                        self.doubtful = false;
+                        self.told_at_end = true;
+                        self.settled = true;
+                        self.apply(&document, &mut state, language, now);
+                        out.events.push(PresenceEvent::PresenceNotification {
+                            subscription_id: notified.id.to_string(),
+                            entity: state.presentity.clone(),
+                            status: state.status().cloned(),
+                            note: state.info.as_ref().and_then(|info| Some(info.note.as_ref()?.text.clone())),
+                        });
+                    }
+                    Err(error) => self.unreadable_body(&mut state, &error, out),
+                }
+            }
+            // MAP-20: a state without a document says nothing new.
+            (Notice::Active, None) => {
+                self.doubtful = true;
+                if state.info.is_some() && state.freshness == Freshness::Fresh {
+                    state.freshness = Freshness::Stale;
+                } else if state.info.is_none() {
+                    state.freshness = Freshness::Unknown;
+                }
+            }
+            (Notice::Terminated(_), None) => {}
+        }
+        let changed = state != *before;
+        self.state = Arc::new(state);
+        changed
+    }
+
+    /// Each document replaces the former one entirely (WAT-35).
+    fn apply(&mut self, document: &Document, state: &mut PresentityState, language: Option<&str>, now: Now) {
+        let info = document.info_at(language, now.wall);
+        let matches = info.entity.is_empty() || pidf::entity_matches(&info.entity, self.target.as_str(), &self.met);
+        state.warning = (!matches).then(|| format!("the document is about {}", visible(&info.entity)));
+        let before = state.status().cloned();
+        let first = state.info.is_none();
+        if first || before != info.status {
+            if !first {
+                state.previous = Some(Previous::of(before.as_ref(), state.since));
+            }
+            // The peer's word on when it began counts as far as it can be true.
+            let earliest = state.since.filter(|_| !first);
+            let told = info.timestamp.filter(|told| *told <= now.wall && earliest.is_none_or(|since| *told >= since));
+            state.since = Some(told.unwrap_or(now.wall));
+            state.since_from = Some(if told.is_some() { SinceFrom::Peer } else { SinceFrom::Observed });
+        }
+        state.info = Some(info);
+        state.freshness = Freshness::Fresh;
+    }
+
+    /// WAT-49: the last state stays, stale; one warning in a row, however often it happens.
+    fn unreadable_body(&mut self, state: &mut PresentityState, error: &pidf::Error, out: &mut Outbox) {
+        self.unreadable += 1;
+        if !self.doubtful || self.unreadable == 1 {
+            warn!(presentity = %visible(&state.presentity), %error, "unreadable presence document");
+            out.events.push(PresenceEvent::Warning {
+                about: state.presentity.clone(),
+                message: format!("its presence document cannot be read: {error}"),
+            });
+        }
+        self.doubtful = true;
+        self.settled = true;
+        state.warning = Some(format!("its presence document cannot be read: {error}"));
+        state.freshness = if state.info.is_some() { Freshness::Stale } else { Freshness::Unknown };
+    }
+
+    /// Follows one turn of the subscription.
+    fn follow(
+        &mut self,
+        state: &mut PresentityState,
+        subscription: SubscriptionId,
+        update: &Update,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let info = state.subscription.get_or_insert_with(SubscriptionInfo::default);
+        match update {
+            Update::Trying | Update::Done => {}
+            Update::Unconfirmed => {
+                if state.freshness == Freshness::Fresh {
+                    state.freshness = Freshness::Stale;
+                }
+            }
+            Update::Confirmed => {
+                info.last_code = None;
+                info.reason = None;
+                if state.freshness == Freshness::Stale && !self.doubtful {
+                    state.freshness = Freshness::Fresh;
+                }
+            }
+            Update::Expired => {
+                if let Some(info) = state.info.take() {
+                    state.previous = Some(Previous::of(info.status.as_ref(), state.since));
+                    state.since = Some(now.wall);
+                    state.since_from = Some(SinceFrom::Observed);
+                }
+                state.freshness = Freshness::Unknown;
+            }
+            Update::Failed { cause, retry_at } => {
+                let code = code_of(cause);
+                debug!(presentity = %visible(&state.presentity), ?cause, "watching failed");
+                info.last_code = Some(code);
+                info.reason = Some(explain(cause));
+                self.settled = true;
+                state.freshness = match (cause, retry_at) {
+                    (Cause::Refused { code: 403 | 603, .. }, None) => Freshness::Rejected,
+                    (_, Some(_)) if state.info.is_some() => Freshness::Stale,
+                    _ => Freshness::Failed(code),
+                };
+            }
+            Update::Ended { reason, retry_at: _ } => {
+                info.reason = reason.map(|reason| reason.as_str().to_owned());
+                self.settled = true;
+                state.freshness = match reason {
+                    Some(Reason::Rejected) => Freshness::Rejected,
+                    Some(Reason::NoResource) => Freshness::Failed(FailureCode::Sip(404)),
+                    Some(Reason::Giveup) => Freshness::Pending,
+                    Some(Reason::Invariant) => state.freshness,
+                    _ if self.told_at_end => state.freshness,
+                    _ if state.info.is_some() => Freshness::Stale,
+                    _ => Freshness::Unknown,
+                };
+                let reason = reason.map_or("none given", Reason::as_str).to_owned();
+                let subscription_id = subscription.to_string();
+                out.events.push(PresenceEvent::SubscriptionTerminated { subscription_id, reason });
+            }
+        }
+    }
+}
+
+/// Returns the wall-clock time of an instant to come.
+fn wall_of(at: Instant, now: Now) -> Timestamp {
+    let ahead = SignedDuration::try_from(at.since(now.at)).unwrap_or(SignedDuration::ZERO);
+    now.wall.checked_add(ahead).unwrap_or(now.wall)
+}
+
+fn code_of(cause: &Cause) -> FailureCode {
+    match cause {
+        Cause::Refused { code, .. } => FailureCode::Sip(*code),
+        Cause::NoAnswer(Failure::Timeout) => FailureCode::Timeout,
+        Cause::NoAnswer(Failure::Resolve(_)) => FailureCode::Dns,
+        Cause::NoAnswer(Failure::Unreachable | Failure::NoRoute(_) | Failure::Locate(_)) => FailureCode::Connect,
+    }
+}
+
+/// Says in words why a subscription could not be had (WAT-16).
+fn explain(cause: &Cause) -> String {
+    match cause {
+        Cause::Refused { code, offers } => {
+            let phrase = crate::sip::codec::reason_phrase(*code);
+            match offers {
+                Some(offers) => format!("{code} {phrase}: it offers {}", visible(offers)),
+                None => format!("{code} {phrase}"),
+            }
+        }
+        Cause::NoAnswer(failure) => failure.to_string(),
+    }
+}

@@ -1,0 +1,471 @@
+//! The notifier side of event notification (RFC 6665 §4.2): serves state to whoever may see it.
+//!
+//! A [`Notifier`] owns the subscriptions of others. It answers SUBSCRIBE, keeps the time, and sends each watcher
+//! the newest state: at most one NOTIFY unanswered, state changes at most every five seconds (RFC 3856 §6.10),
+//! and next to nothing to an address that has not proven to be the sender's. Who may watch is decided by its
+//! user, who hands in a [`Verdict`]; what the state is, by the user too, when [`pump`](Notifier::pump) asks.
+
+mod admission;
+mod delivery;
+mod proof;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use self::proof::{Proofs, Unproven};
+use super::{EventPackage, Step};
+use crate::sip::{
+    dialog::Dialog,
+    header::Reason,
+    ids::Token,
+    slab::Slab,
+    time::{Instant, Timers},
+};
+
+pub use admission::{Initial, Subscribe};
+
+/// Names one subscription that we serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServedId(pub(super) u32);
+
+impl std::fmt::Display for ServedId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "in-{}", self.0)
+    }
+}
+
+/// Names a state that watchers may be shown; several watchers share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct View(pub u32);
+
+/// What a watcher gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing, with this status code.
+    Refuse(u16),
+    /// An answer later.
+    Pending,
+    /// This view.
+    Active(View),
+}
+
+/// What the notifier is told once.
+#[derive(Clone, Debug)]
+pub struct NotifierConfig {
+    /// The event package.
+    pub package: EventPackage,
+    /// The shortest subscription, in seconds; a shorter one gets 423.
+    pub min_expires: u32,
+    /// How many proven subscriptions there may be.
+    pub max_subscriptions: usize,
+    /// The pause between two NOTIFYs for changes of state to one watcher.
+    pub rate: Duration,
+}
+
+/// Why a subscription ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The watcher unsubscribed, or had one look.
+    Left,
+    /// It was not refreshed.
+    Expired,
+    /// The watcher's address did not answer.
+    Unanswered,
+    /// The watcher's side said that there is no such subscription.
+    Gone(u16),
+    /// We took it back.
+    Rejected,
+    /// Nobody decided within seven days.
+    GaveUp,
+    /// Somebody with better standing took its place, or nothing ever proved it.
+    Dropped,
+    /// We go offline.
+    Offline,
+}
+
+/// What the notifier reports to its user.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// The watcher's address answered for the first time: it is to be judged again.
+    Proven(ServedId),
+    /// A subscription ended.
+    Ended {
+        /// Which; the id is free.
+        id: ServedId,
+        /// The watcher's address of record.
+        watcher: Box<str>,
+        /// Whether it ever was more than an unproven claim.
+        proven: bool,
+        /// Why.
+        ending: Ending,
+    },
+}
+
+/// One subscription that we serve.
+#[derive(Debug)]
+pub(super) struct Served {
+    dialog: Dialog,
+    /// The `id` of the Event header, repeated exactly.
+    event_id: Option<Box<str>>,
+    /// The watcher's address of record, as From has it.
+    watcher: Box<str>,
+    /// Where the last SUBSCRIBE came from.
+    source: SocketAddr,
+    /// Our user part, for Contact.
+    contact_user: Box<str>,
+    verdict: Verdict,
+    /// When it is dropped: the end of what was granted, or sooner while unproven.
+    expires_at: Instant,
+    granted_until: Instant,
+    /// The watcher itself wants no more.
+    asked_end: bool,
+    pending_since: Option<Instant>,
+    /// Its place among the unproven, if it is one of them.
+    unproven: Option<Unproven>,
+    fetch: bool,
+    /// How large the answer to an unproven fetch may be.
+    size_limit: Option<usize>,
+    owed: Owed,
+    queued: bool,
+    awaited: Option<Awaited>,
+    /// When a change of state was last sent.
+    changed_at: Option<Instant>,
+    /// The watcher asked for quiet until then (NOT-14).
+    quiet_until: Option<Instant>,
+    timer: Option<Instant>,
+}
+
+/// What the watcher has yet to be told, the weightiest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owed {
+    Nothing,
+    /// The state changed.
+    Change,
+    /// A SUBSCRIBE or a decision calls for a NOTIFY at once.
+    Answer,
+    /// It is over.
+    Last(Farewell),
+}
+
+/// How a subscription ends on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Farewell {
+    /// `timeout`, with the state that the watcher may see.
+    Timeout,
+    /// `rejected`, without a body.
+    Rejected,
+    /// `giveup`, without a body.
+    GaveUp,
+    /// `probation`: the user goes offline.
+    Offline,
+}
+
+/// The NOTIFY whose response is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    attempt: u64,
+    /// Whether it still counts for the window.
+    counted: bool,
+}
+
+/// A pending subscription is given up after this time (NOT-22).
+const GIVE_UP_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What we ask a watcher to wait when we go offline (NOT-23), or gave up.
+const RETRY_AFTER: u32 = 60;
+/// How many NOTIFYs may be unanswered and younger than T1 before further ones wait.
+const WINDOW: usize = 512;
+
+/// How a subscription stands, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServedInfo {
+    /// Which.
+    pub id: ServedId,
+    /// The watcher's address of record.
+    pub watcher: Box<str>,
+    /// Where it subscribes from.
+    pub source: SocketAddr,
+    /// What it gets.
+    pub verdict: Verdict,
+    /// When it ends unless refreshed.
+    pub expires_at: Instant,
+}
+
+/// All subscriptions that we serve; see the module's text.
+#[derive(Debug)]
+pub struct Notifier {
+    config: NotifierConfig,
+    slab: Slab<Served>,
+    by_tag: HashMap<Token, u32>,
+    /// Active ones by what they see, to mark them when it changes.
+    by_view: BTreeSet<(View, u32)>,
+    per_watcher: HashMap<Box<str>, u32>,
+    proofs: Proofs,
+    urgent: VecDeque<u32>,
+    ready: VecDeque<u32>,
+    /// NOTIFYs on their way, in the order of sending.
+    recent: VecDeque<(Instant, u32, u64)>,
+    in_flight: usize,
+    timers: Timers<u32>,
+    reports: VecDeque<Report>,
+    attempts: u64,
+}
+
+impl Notifier {
+    /// Makes a notifier that serves nobody yet.
+    pub fn new(config: NotifierConfig) -> Self {
+        Self {
+            config,
+            slab: Slab::default(),
+            by_tag: HashMap::new(),
+            by_view: BTreeSet::new(),
+            per_watcher: HashMap::new(),
+            proofs: Proofs::default(),
+            urgent: VecDeque::new(),
+            ready: VecDeque::new(),
+            recent: VecDeque::new(),
+            in_flight: 0,
+            timers: Timers::default(),
+            reports: VecDeque::new(),
+            attempts: 0,
+        }
+    }
+
+    /// Returns how many proven subscriptions there are, and how many unproven ones.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.slab.len() - self.proofs.unproven_len(), self.proofs.unproven_len())
+    }
+
+    /// Takes the next report.
+    pub fn next_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// Returns how a subscription stands.
+    pub fn info(&self, id: ServedId) -> Option<ServedInfo> {
+        self.slab.get(id.0).map(|served| served.info(id))
+    }
+
+    /// Returns whether the id names a subscription that goes on.
+    pub fn is_known(&self, id: ServedId) -> bool {
+        self.slab.get(id.0).is_some_and(|served| !matches!(served.owed, Owed::Last(_)))
+    }
+
+    /// Goes through the subscriptions whose watcher has proven to be there.
+    pub fn proven(&self) -> impl Iterator<Item = ServedInfo> {
+        self.slab
+            .iter()
+            .filter(|(_, served)| served.unproven.is_none() && !served.fetch)
+            .map(|(id, served)| served.info(ServedId(id)))
+    }
+
+    /// The state behind a view changed: whoever sees it is to hear of it.
+    pub fn changed(&mut self, view: View, now: Instant) {
+        let ids: Vec<u32> = self.by_view.range((view, 0)..=(view, u32::MAX)).map(|(_, id)| *id).collect();
+        for id in ids {
+            self.owe(id, Owed::Change, now);
+        }
+    }
+
+    /// Gives a standing subscription another verdict; its watcher hears of it at once (NOT-20, NOT-21, POL-15).
+    pub fn judge(&mut self, id: ServedId, verdict: Verdict, now: Instant) {
+        let id = id.0;
+        let Some(served) = self.slab.get(id) else { return };
+        if served.verdict == verdict || matches!(served.owed, Owed::Last(_)) {
+            return;
+        }
+        self.set_verdict(id, verdict, now);
+        let owed = match verdict {
+            Verdict::Refuse(_) => Owed::Last(Farewell::Rejected),
+            Verdict::Pending | Verdict::Active(_) => Owed::Answer,
+        };
+        self.owe(id, owed, now);
+    }
+
+    /// The watcher proved to be there and was judged again: what it may see goes out at once (SEC-01).
+    pub fn promote(&mut self, id: ServedId, verdict: Verdict, now: Instant) {
+        let id = id.0;
+        self.set_verdict(id, verdict, now);
+        match verdict {
+            Verdict::Refuse(_) => self.owe(id, Owed::Last(Farewell::Rejected), now),
+            Verdict::Active(_) => self.owe(id, Owed::Answer, now),
+            Verdict::Pending => {}
+        }
+        self.rearm(id);
+    }
+
+    fn set_verdict(&mut self, id: u32, verdict: Verdict, now: Instant) {
+        let Some(served) = self.slab.get_mut(id) else { return };
+        if let Verdict::Active(view) = served.verdict {
+            self.by_view.remove(&(view, id));
+        }
+        served.verdict = verdict;
+        if let Verdict::Active(view) = verdict {
+            self.by_view.insert((view, id));
+        }
+        served.pending_since = (verdict == Verdict::Pending).then(|| served.pending_since.unwrap_or(now));
+        self.rearm(id);
+    }
+
+    /// We go offline: everyone is told so, in the form that their state allows (NOT-23).
+    pub fn go_offline(&mut self, now: Instant) {
+        let ids: Vec<u32> = self.slab.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            if self.slab.get(id).is_some_and(|served| served.unproven.is_some()) {
+                self.remove(id, Ending::Offline);
+                continue;
+            }
+            if let Some(served) = self.slab.get_mut(id) {
+                // There is no time left to wait for an answer to what went before.
+                served.awaited = None;
+                served.quiet_until = None;
+            }
+            self.owe(id, Owed::Last(Farewell::Offline), now);
+        }
+    }
+
+    /// Returns when [`tick`](Self::tick) or [`pump`](Self::pump) has something to do.
+    pub fn deadline(&self, t1: Duration) -> Option<Instant> {
+        let window = self.recent.front().filter(|_| self.has_work()).map(|(at, ..)| *at + t1);
+        [self.timers.deadline(), window].into_iter().flatten().min()
+    }
+
+    /// Returns whether NOTIFYs wait for [`pump`](Self::pump) and may go now.
+    pub fn wants_pump(&self) -> bool {
+        self.has_work() && self.in_flight < WINDOW
+    }
+
+    fn has_work(&self) -> bool {
+        !self.urgent.is_empty() || !self.ready.is_empty()
+    }
+
+    /// Runs what is due, at most a bounded amount a call.
+    pub fn tick(&mut self, now: Instant) {
+        for _ in 0..1024 {
+            let Some(id) = self.timers.pop(now) else { return };
+            let Some(served) = self.slab.get_mut(id) else { continue };
+            served.timer = None;
+            if now >= served.expires_at {
+                if served.unproven.is_some() {
+                    self.remove(id, Ending::Dropped);
+                    continue;
+                }
+                self.owe(id, Owed::Last(Farewell::Timeout), now);
+            } else if served.pending_since.is_some_and(|since| now >= since + GIVE_UP_AFTER) {
+                self.owe(id, Owed::Last(Farewell::GaveUp), now);
+            } else {
+                self.enqueue(id, now);
+            }
+            self.rearm(id);
+        }
+    }
+
+    /// Notes what a watcher is owed, and queues it if it may go now.
+    fn owe(&mut self, id: u32, owed: Owed, now: Instant) {
+        let Some(served) = self.slab.get_mut(id) else { return };
+        served.owed = served.owed.max(owed);
+        self.enqueue(id, now);
+    }
+
+    /// Puts a subscription in the queue unless an answer, the rate or the watcher's wish holds it back.
+    fn enqueue(&mut self, id: u32, now: Instant) {
+        let Some(served) = self.slab.get_mut(id) else { return };
+        let held = served.held_until(self.config.rate).is_some_and(|until| now < until);
+        if !(served.queued || served.awaited.is_some() || held || served.owed == Owed::Nothing) {
+            served.queued = true;
+            if served.owed == Owed::Change { self.ready.push_back(id) } else { self.urgent.push_back(id) }
+        }
+        self.rearm(id);
+    }
+
+    fn rearm(&mut self, id: u32) {
+        let rate = self.config.rate;
+        let Some(served) = self.slab.get_mut(id) else { return };
+        let held = (served.owed != Owed::Nothing && !served.queued && served.awaited.is_none())
+            .then(|| served.held_until(rate))
+            .flatten();
+        let give_up = served.pending_since.map(|since| since + GIVE_UP_AFTER);
+        let over = !matches!(served.owed, Owed::Last(_));
+        let at = [over.then_some(served.expires_at), held, give_up.filter(|_| over)].into_iter().flatten().min();
+        match at {
+            Some(at) => self.timers.set(&mut served.timer, id, at),
+            None => self.timers.cancel(&mut served.timer, id),
+        }
+    }
+
+    /// Forgets a subscription and reports its end.
+    fn remove(&mut self, id: u32, ending: Ending) {
+        let Some(mut served) = self.slab.remove(id) else { return };
+        self.timers.cancel(&mut served.timer, id);
+        self.by_tag.remove(&served.dialog.local_tag);
+        if let Verdict::Active(view) = served.verdict {
+            self.by_view.remove(&(view, id));
+        }
+        if served.awaited.is_some_and(|awaited| awaited.counted) {
+            self.in_flight -= 1;
+        }
+        let proven = served.unproven.is_none();
+        if let Some(unproven) = served.unproven.take() {
+            if let Some(moved) = self.proofs.leave(unproven, served.source.ip())
+                && let Some(other) = self.slab.get_mut(moved)
+            {
+                other.unproven = Some(unproven);
+            }
+        } else if let Some(count) = self.per_watcher.get_mut(&served.watcher) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_watcher.remove(&served.watcher);
+            }
+        }
+        if !served.fetch {
+            self.reports.push_back(Report::Ended { id: ServedId(id), watcher: served.watcher, proven, ending });
+        }
+    }
+
+    /// Sends what is owed, at most `limit` NOTIFYs; `body` returns the bytes behind a view as they are now.
+    pub fn pump(&mut self, limit: usize, step: &mut Step<'_>, mut body: impl FnMut(View) -> Bytes) {
+        self.age_window(step);
+        for _ in 0..limit {
+            if self.in_flight >= WINDOW {
+                return;
+            }
+            let Some(id) = self.urgent.pop_front().or_else(|| self.ready.pop_front()) else { return };
+            let Some(served) = self.slab.get_mut(id).filter(|served| served.queued) else { continue };
+            served.queued = false;
+            self.deliver(id, step, &mut body);
+        }
+    }
+}
+
+impl Served {
+    fn info(&self, id: ServedId) -> ServedInfo {
+        let Self { watcher, source, verdict, expires_at, .. } = self;
+        ServedInfo { id, watcher: watcher.clone(), source: *source, verdict: *verdict, expires_at: *expires_at }
+    }
+
+    /// Until when what is owed has to wait, if the moment matters at all.
+    fn held_until(&self, rate: Duration) -> Option<Instant> {
+        let rated = match self.owed {
+            Owed::Change => self.changed_at.map(|at| at + rate),
+            Owed::Nothing | Owed::Answer | Owed::Last(_) => None,
+        };
+        [rated, self.quiet_until].into_iter().flatten().max()
+    }
+}
+
+impl Farewell {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Timeout => Reason::Timeout,
+            Self::Rejected => Reason::Rejected,
+            Self::GaveUp => Reason::Giveup,
+            Self::Offline => Reason::Probation,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Taking a SUBSCRIBE: checks, new subscriptions, refreshes, fetches (RFC 6665 §4.2.1).
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{Farewell, Notifier, Owed, Served, ServedId, Verdict};
+use crate::sip::{
+    dialog::{Dialog, Order, Party},
+    endpoint::{ServerId, contact_uri},
+    events::{MAX_EXPIRES, Step, seconds},
+    header::{HeaderError, Name},
+    ids::Token,
+    locate::{self, Plan},
+    message::Message,
+    transport::Flow,
+    uri::{Uri, UriRef},
+};
+
+/// How many subscriptions one watcher may hold (NOT-27).
+const MAX_PER_WATCHER: u32 = 100;
+/// How long an unproven subscription lives (SEC-02).
+const UNPROVEN_FOR: Duration = Duration::from_secs(32);
+
+/// What a SUBSCRIBE that can be served asks for.
+#[derive(Debug)]
+pub enum Subscribe<'a> {
+    /// A new subscription, or one look.
+    Initial(Initial<'a>),
+    /// More time, or the end, for this one.
+    Refresh(ServedId),
+}
+
+/// A SUBSCRIBE outside any dialog.
+#[derive(Debug)]
+pub struct Initial<'a> {
+    /// The presentity that is asked for.
+    pub target: UriRef<'a>,
+    /// The watcher's address of record, as From claims it.
+    pub watcher: String,
+    /// The watcher as From names it.
+    pub from: UriRef<'a>,
+    /// The address that NOTIFYs would go to, if that needs no look-up.
+    pub notify_to: Option<SocketAddr>,
+}
+
+/// An answer other than 200.
+#[derive(Debug)]
+struct Refusal {
+    code: u16,
+    header: Option<(Name, String)>,
+}
+
+impl Refusal {
+    fn plain(code: u16) -> Self {
+        Self { code, header: None }
+    }
+}
+
+impl From<HeaderError> for Refusal {
+    fn from(_: HeaderError) -> Self {
+        Self::plain(400)
+    }
+}
+
+impl Notifier {
+    /// Checks a SUBSCRIBE; what cannot be served is answered here.
+    pub fn examine<'m>(
+        &mut self,
+        request: ServerId,
+        flow: Flow,
+        message: &Message<'m>,
+        step: &mut Step<'_>,
+    ) -> Option<Subscribe<'m>> {
+        match self.check(flow, message) {
+            Ok(subscribe) => Some(subscribe),
+            Err(refusal) => {
+                refuse(request, flow, message, &refusal, step);
+                None
+            }
+        }
+    }
+
+    fn check<'m>(&mut self, flow: Flow, message: &Message<'m>) -> Result<Subscribe<'m>, Refusal> {
+        let package = self.config.package;
+        let event = message.event()?;
+        if event.is_none_or(|event| event.package != package.name) {
+            return Err(Refusal { code: 489, header: Some((Name::AllowEvents, package.name.into())) });
+        }
+        let to_tag = message.to()?.tag();
+        if let Some(tag) = to_tag {
+            return self.find(tag, message, event.and_then(|event| event.id)).map(Subscribe::Refresh);
+        }
+        if message.accept().is_some_and(|accept| !accept.accepts(package.content_type)) {
+            return Err(Refusal { code: 406, header: Some((Name::Accept, package.content_type.into())) });
+        }
+        // NOT-30: there is no filter yet that a SUBSCRIBE could carry.
+        if !message.body.is_empty() {
+            return Err(Refusal { code: 415, header: Some((Name::Accept, package.content_type.into())) });
+        }
+        let asked = message.expires().unwrap_or(3600);
+        if asked > 0 && asked < 3600 && asked < self.config.min_expires {
+            return Err(Refusal { code: 423, header: Some((Name::MinExpires, self.config.min_expires.to_string())) });
+        }
+        let contact = message.contact()?.ok_or_else(|| Refusal::plain(400))?;
+        let target = UriRef::parse(message.request_uri().unwrap_or_default()).map_err(|_| Refusal::plain(400))?;
+        let from = message.from()?.uri;
+        // NOTIFYs go to the first hop that stayed on the path, else to the Contact.
+        let routes = Dialog::routes_of(message)?;
+        let hop = match routes.first() {
+            Some(route) => UriRef::parse(route).map_err(|_| Refusal::plain(400))?,
+            None => contact.uri,
+        };
+        let notify_to = match locate::plan(&hop) {
+            Ok(Plan::Address { remote, .. }) => Some(remote),
+            Ok(Plan::Lookup { .. }) => None,
+            Err(_) => return Err(Refusal::plain(400)),
+        };
+        // SEC-01: whoever names a Contact elsewhere would have us send there what nobody asked for.
+        if notify_to.is_none_or(|to| to.ip() != flow.remote.ip()) {
+            return Err(Refusal::plain(403));
+        }
+        Ok(Subscribe::Initial(Initial { target, watcher: from.aor(), from, notify_to }))
+    }
+
+    /// Finds the subscription that an in-dialog SUBSCRIBE means (DLG-06, DLG-09).
+    fn find(&self, tag: &str, message: &Message<'_>, event_id: Option<&str>) -> Result<ServedId, Refusal> {
+        let none = || Refusal::plain(481);
+        let id = Token::parse(tag).and_then(|tag| self.by_tag.get(&tag)).copied().ok_or_else(none)?;
+        let served = self.slab.get(id).ok_or_else(none)?;
+        let same = *served.dialog.call_id == *message.call_id()?
+            && *served.dialog.remote_tag == *message.from()?.tag().unwrap_or_default()
+            && served.event_id.as_deref() == event_id
+            && !matches!(served.owed, Owed::Last(_));
+        if same { Ok(ServedId(id)) } else { Err(none()) }
+    }
+
+    /// Returns whether an address needs no more proof.
+    pub fn is_proven(&self, flow: Flow, now: crate::sip::time::Instant) -> bool {
+        flow.transport.is_stream() || self.proofs.is_proven(flow.remote, now)
+    }
+
+    /// Serves a new subscription or fetch as the verdict says; the first NOTIFY goes with the next pump.
+    ///
+    /// Returns its id, or none if it was refused or was but one look.
+    #[allow(clippy::too_many_arguments, reason = "a request, who it is from, and what was decided about it")]
+    pub fn admit(
+        &mut self,
+        request: ServerId,
+        flow: Flow,
+        message: &Message<'_>,
+        initial: &Initial<'_>,
+        verdict: Verdict,
+        proven: bool,
+        step: &mut Step<'_>,
+    ) -> Option<ServedId> {
+        let refusal = match verdict {
+            Verdict::Refuse(code) => Some(Refusal::plain(code)),
+            Verdict::Pending | Verdict::Active(_) => self.make_room(flow, initial, proven, step).err(),
+        };
+        if let Some(refusal) = refusal {
+            refuse(request, flow, message, &refusal, step);
+            return None;
+        }
+        let tag = Token::random(step.endpoint.rng());
+        let contact_user: Box<str> = initial.target.user().unwrap_or_default().into();
+        let dialog = match new_dialog(message, tag) {
+            Ok(dialog) => dialog,
+            Err(error) => {
+                refuse(request, flow, message, &error.into(), step);
+                return None;
+            }
+        };
+        let granted = message.expires().unwrap_or(3600).min(MAX_EXPIRES);
+        let fetch = granted == 0;
+        accept(request, flow, message, tag, &contact_user, granted, self.config.package.name, step);
+        let lives = if proven || fetch { seconds(granted) } else { UNPROVEN_FOR.min(seconds(granted)) };
+        let event_id = message.event().ok().flatten().and_then(|event| event.id).map(Into::into);
+        let served = Served {
+            dialog,
+            event_id,
+            watcher: initial.watcher.as_str().into(),
+            source: flow.remote,
+            contact_user,
+            verdict: Verdict::Pending,
+            expires_at: step.now + lives,
+            granted_until: step.now + seconds(granted),
+            asked_end: fetch,
+            pending_since: None,
+            unproven: None,
+            fetch,
+            size_limit: (!proven && fetch).then(|| request_size(message) * 4),
+            owed: Owed::Nothing,
+            queued: false,
+            awaited: None,
+            changed_at: None,
+            quiet_until: None,
+            timer: None,
+        };
+        let id = self.slab.insert(served);
+        self.by_tag.insert(tag, id);
+        if proven {
+            *self.per_watcher.entry(initial.watcher.as_str().into()).or_default() += 1;
+        } else {
+            let place = self.proofs.enter(id, flow.remote.ip());
+            if let Some(served) = self.slab.get_mut(id) {
+                served.unproven = Some(place);
+            }
+        }
+        self.set_verdict(id, verdict, step.now);
+        self.owe(id, if fetch { Owed::Last(Farewell::Timeout) } else { Owed::Answer }, step.now);
+        (!fetch).then_some(ServedId(id))
+    }
+
+    /// NOT-27: limits, and who has to give way.
+    fn make_room(
+        &mut self,
+        flow: Flow,
+        initial: &Initial<'_>,
+        proven: bool,
+        step: &mut Step<'_>,
+    ) -> Result<(), Refusal> {
+        let busy = || Refusal { code: 503, header: Some((Name::RetryAfter, super::RETRY_AFTER.to_string())) };
+        if !proven {
+            if !self.proofs.has_room(flow.remote.ip()) {
+                return Err(busy());
+            }
+            if let Some(victim) = self.proofs.victim(step.endpoint.rng()) {
+                self.remove(victim, super::Ending::Dropped);
+            }
+            return Ok(());
+        }
+        let held = self.per_watcher.get(initial.watcher.as_str()).copied().unwrap_or_default();
+        if held >= MAX_PER_WATCHER || self.counts().0 >= self.config.max_subscriptions {
+            return Err(busy());
+        }
+        Ok(())
+    }
+
+    /// Serves a refresh or an unsubscribe; a refusal ends the subscription too (NOT-25).
+    pub fn refresh(
+        &mut self,
+        request: ServerId,
+        flow: Flow,
+        message: &Message<'_>,
+        id: ServedId,
+        verdict: Verdict,
+        step: &mut Step<'_>,
+    ) {
+        let now = step.now;
+        let package = self.config.package.name;
+        let min_expires = self.config.min_expires;
+        let Some(served) = self.slab.get_mut(id.0) else { return };
+        let asked = message.expires().unwrap_or(3600);
+        let seq = message.cseq().map_or(0, |cseq| cseq.seq);
+        let contact = match message.contact() {
+            Ok(contact) => contact.map(|contact| contact.uri.to_owned()),
+            Err(_) => return refuse(request, flow, message, &Refusal::plain(400), step),
+        };
+        if served.dialog.receive(seq) == Order::Old {
+            return refuse(request, flow, message, &Refusal::plain(500), step);
+        }
+        if asked > 0 && asked < 3600 && asked < min_expires {
+            let header = Some((Name::MinExpires, min_expires.to_string()));
+            return refuse(request, flow, message, &Refusal { code: 423, header }, step);
+        }
+        if let Some(contact) = contact {
+            // DLG-05: the target follows the Contact, but not to another machine on its own say-so.
+            if elsewhere(&contact, flow) && served.dialog.routes.is_empty() && contact != served.dialog.target {
+                return refuse(request, flow, message, &Refusal::plain(403), step);
+            }
+            served.dialog.target = contact;
+        }
+        if let Verdict::Refuse(code) = verdict {
+            refuse(request, flow, message, &Refusal::plain(code), step);
+            self.judge(id, verdict, now);
+            return;
+        }
+        let granted = asked.min(MAX_EXPIRES);
+        let (tag, user) = (served.dialog.local_tag, served.contact_user.clone());
+        served.source = flow.remote;
+        served.granted_until = now + seconds(granted);
+        served.expires_at = served.granted_until;
+        served.asked_end = granted == 0;
+        accept(request, flow, message, tag, &user, granted, package, step);
+        // A request in the dialog bears our tag, which only the watcher's own address was told.
+        self.proven_by(id.0, now);
+        if self.slab.get(id.0).is_some_and(|served| served.verdict != verdict) {
+            self.set_verdict(id.0, verdict, now);
+        }
+        self.owe(id.0, if granted == 0 { Owed::Last(Farewell::Timeout) } else { Owed::Answer }, now);
+        self.rearm(id.0);
+    }
+
+    /// An unproven subscription turns out to be its sender's own.
+    pub(super) fn proven_by(&mut self, id: u32, now: crate::sip::time::Instant) {
+        let Some(served) = self.slab.get_mut(id) else { return };
+        self.proofs.prove(served.source, now);
+        let Some(place) = served.unproven.take() else { return };
+        served.expires_at = served.granted_until;
+        let source = served.source.ip();
+        let watcher = served.watcher.clone();
+        if let Some(moved) = self.proofs.leave(place, source)
+            && let Some(other) = self.slab.get_mut(moved)
+        {
+            other.unproven = Some(place);
+        }
+        *self.per_watcher.entry(watcher).or_default() += 1;
+        self.reports.push_back(super::Report::Proven(ServedId(id)));
+        self.rearm(id);
+    }
+}
+
+/// Returns whether NOTIFYs to `contact` would go to another machine than the packet came from.
+fn elsewhere(contact: &Uri, flow: Flow) -> bool {
+    match locate::plan(&contact.as_ref()) {
+        Ok(Plan::Address { remote, .. }) => remote.ip() != flow.remote.ip(),
+        Ok(Plan::Lookup { .. }) | Err(_) => true,
+    }
+}
+
+/// Makes the dialog that a 2xx to this SUBSCRIBE establishes (RFC 3261 §12.1.1).
+fn new_dialog(message: &Message<'_>, local_tag: Token) -> Result<Dialog, HeaderError> {
+    let (from, to) = (message.from()?, message.to()?);
+    let contact = message.contact()?.ok_or(HeaderError::Missing(Name::Contact))?;
+    Ok(Dialog {
+        call_id: message.call_id()?.into(),
+        local: Party::from_header(&to),
+        local_tag,
+        remote: Party::from_header(&from),
+        remote_tag: from.tag().unwrap_or_default().into(),
+        local_seq: 0,
+        remote_seq: Some(message.cseq()?.seq),
+        target: contact.uri.to_owned(),
+        routes: Dialog::routes_of(message)?,
+    })
+}
+
+/// Sends the 200, whose Contact and tag make the dialog.
+#[allow(clippy::too_many_arguments, reason = "the parts of one response")]
+fn accept(
+    request: ServerId,
+    flow: Flow,
+    message: &Message<'_>,
+    tag: Token,
+    user: &str,
+    granted: u32,
+    package: &str,
+    step: &mut Step<'_>,
+) {
+    let transport = flow.transport.is_stream().then_some(flow.transport);
+    let contact = contact_uri(user, flow.local, transport);
+    step.endpoint.respond_tagged(request, flow, message, 200, tag, step.now, step.out, |head| {
+        for route in message.all(Name::RecordRoute) {
+            head.bytes(Name::RecordRoute, route);
+        }
+        head.fmt(Name::Contact, format_args!("<{contact}>"));
+        head.header(Name::AllowEvents, package).number(Name::Expires, granted);
+    });
+}
+
+fn refuse(request: ServerId, flow: Flow, message: &Message<'_>, refusal: &Refusal, step: &mut Step<'_>) {
+    step.endpoint.respond_with(request, flow, message, refusal.code, step.now, step.out, |head| {
+        if let Some((name, value)) = &refusal.header {
+            head.header(*name, value);
+        }
+    });
+}
+
+/// Returns about how many bytes a request had, never more than it really had.
+fn request_size(message: &Message<'_>) -> usize {
+    message.headers.iter().map(|h| h.raw_name.len() + h.value.len() + 4).sum::<usize>() + message.body.len()
+}

@@ -1,0 +1,159 @@
+//! Sending NOTIFYs and taking their outcome (RFC 6665 §4.2.2).
+
+use bytes::Bytes;
+
+use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, ServedId, Verdict, View};
+use crate::sip::{
+    endpoint::{ContactSlot, Failure, Outgoing},
+    events::{MAX_EXPIRES, Step, USER_AGENT, User, seconds},
+    header::Name,
+    locate::{self, LocateError},
+    message::Message,
+    transaction::Resends,
+    uri::UriRef,
+};
+
+/// Codes after which the watcher's side has no such subscription (NOT-13); 401 and 407 stand here until there
+/// are credentials to answer them with.
+const GONE: [u16; 15] = [401, 404, 405, 407, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604];
+
+impl Notifier {
+    /// Sends one NOTIFY with the newest state; what is over is forgotten.
+    pub(super) fn deliver(&mut self, id: u32, step: &mut Step<'_>, body: &mut impl FnMut(View) -> Bytes) {
+        let (now, package) = (step.now, self.config.package);
+        let Some(served) = self.slab.get_mut(id) else { return };
+        let owed = std::mem::replace(&mut served.owed, Owed::Nothing);
+        let unproven = served.unproven.is_some();
+        let farewell = if let Owed::Last(farewell) = owed { Some(farewell) } else { None };
+        let content = match (served.verdict, farewell) {
+            (_, Some(Farewell::Rejected | Farewell::GaveUp)) | (Verdict::Pending | Verdict::Refuse(_), _) => None,
+            // SEC-01: an unproven address gets a body in answer to a fetch alone.
+            (Verdict::Active(_), _) if unproven && !served.fetch => None,
+            (Verdict::Active(view), _) => Some(body(view)),
+        };
+        let mut head = served.dialog.request("NOTIFY");
+        let contact = ContactSlot { at: head.len(), user: served.contact_user.clone() };
+        match &served.event_id {
+            Some(event_id) => head.fmt(Name::Event, format_args!("{};id={event_id}", package.name)),
+            None => head.header(Name::Event, package.name),
+        };
+        let asked_end = served.asked_end;
+        let left = served.granted_until.since(now).as_secs();
+        match farewell {
+            Some(Farewell::Offline | Farewell::GaveUp) => head.fmt(
+                Name::SubscriptionState,
+                format_args!(
+                    "terminated;reason={};retry-after={RETRY_AFTER}",
+                    farewell.map_or("", |farewell| farewell.reason().as_str())
+                ),
+            ),
+            Some(farewell) => {
+                head.fmt(Name::SubscriptionState, format_args!("terminated;reason={}", farewell.reason().as_str()))
+            }
+            None => {
+                let state = if served.verdict == Verdict::Pending { "pending" } else { "active" };
+                head.fmt(Name::SubscriptionState, format_args!("{state};expires={left}"))
+            }
+        };
+        head.header(Name::AllowEvents, package.name).header(Name::UserAgent, USER_AGENT);
+        let spare = served.size_limit.map_or(usize::MAX, |limit| limit.saturating_sub(head.len()));
+        let content = content.filter(|content| !content.is_empty() && content.len() <= spare);
+        if content.is_some() {
+            head.header(Name::ContentType, package.content_type);
+        }
+        let resends = match (unproven, served.fetch) {
+            (false, _) => Resends::Normal,
+            (true, false) => Resends::AtMost(1),
+            (true, true) => Resends::AtMost(0),
+        };
+        if owed == Owed::Change {
+            served.changed_at = Some(now);
+        }
+        let plan = UriRef::parse(served.dialog.next_hop())
+            .map_err(|_| LocateError::Scheme(String::new()))
+            .and_then(|hop| locate::plan(&hop));
+        self.attempts += 1;
+        let attempt = self.attempts;
+        let body = content.unwrap_or_default();
+        if let (Ok(plan), Ok(head)) = (plan, head.finish(body.len())) {
+            served.awaited = Some(Awaited { attempt, counted: true });
+            self.in_flight += 1;
+            self.recent.push_back((now, id, attempt));
+            let user = User::Notifier(ServedId(id), attempt);
+            let contact = Some(contact);
+            let request = Outgoing { user, method: "NOTIFY", head, contact, body, plan, resends };
+            step.endpoint.request(request, now, step.out);
+        } else {
+            self.remove(id, Ending::Unanswered);
+            return;
+        }
+        if let Some(farewell) = farewell {
+            let ending = match farewell {
+                Farewell::Timeout if asked_end => Ending::Left,
+                Farewell::Timeout => Ending::Expired,
+                Farewell::Rejected => Ending::Rejected,
+                Farewell::GaveUp => Ending::GaveUp,
+                Farewell::Offline => Ending::Offline,
+            };
+            self.remove(id, ending);
+        } else {
+            self.rearm(id);
+        }
+    }
+
+    /// Takes a response to a NOTIFY.
+    pub fn response(&mut self, id: ServedId, attempt: u64, message: &Message<'_>, step: &mut Step<'_>) {
+        let Some(code) = message.code().filter(|code| *code >= 200) else { return };
+        if !self.settle(id.0, attempt) {
+            return;
+        }
+        let now = step.now;
+        if GONE.contains(&code) {
+            self.remove(id.0, Ending::Gone(code));
+            return;
+        }
+        // Any response with our branch shows that the address is the watcher's own.
+        self.proven_by(id.0, now);
+        if let Some(after) = message.retry_after().filter(|_| code >= 300)
+            && let Some(served) = self.slab.get_mut(id.0)
+        {
+            served.quiet_until = Some(now + seconds(after.seconds.min(MAX_EXPIRES)));
+        }
+        self.enqueue(id.0, now);
+    }
+
+    /// A NOTIFY got no response: the watcher is gone, and is told nothing more (NOT-12).
+    pub fn failed(&mut self, id: ServedId, attempt: u64, _failure: &Failure) {
+        if self.settle(id.0, attempt) {
+            self.remove(id.0, Ending::Unanswered);
+        }
+    }
+
+    /// Ends the wait for the outcome of a NOTIFY; false if it is not the one that was awaited.
+    fn settle(&mut self, id: u32, attempt: u64) -> bool {
+        let Some(served) = self.slab.get_mut(id) else { return false };
+        let Some(awaited) = served.awaited.filter(|awaited| awaited.attempt == attempt) else { return false };
+        served.awaited = None;
+        if awaited.counted {
+            self.in_flight -= 1;
+        }
+        true
+    }
+
+    /// NOTIFYs that nobody answered within T1 stop holding others back.
+    pub(super) fn age_window(&mut self, step: &mut Step<'_>) {
+        let t1 = step.endpoint.timing().t1;
+        while let Some(&(sent_at, id, attempt)) = self.recent.front() {
+            let awaited = self.slab.get_mut(id).and_then(|served| served.awaited.as_mut());
+            match awaited.filter(|awaited| awaited.attempt == attempt && awaited.counted) {
+                Some(awaited) if step.now >= sent_at + t1 => {
+                    awaited.counted = false;
+                    self.in_flight -= 1;
+                }
+                Some(_) => return,
+                None => {}
+            }
+            self.recent.pop_front();
+        }
+    }
+}
