@@ -198,7 +198,9 @@ impl<'a> Message<'a> {
     pub fn call_id(&self) -> Result<&'a str, HeaderError> {
         let malformed = HeaderError::Malformed(Name::CallId);
         let id = std::str::from_utf8(self.single(Name::CallId)?).map_err(|_| malformed.clone())?;
-        let clean = !id.is_empty() && !id.contains(|c: char| c.is_whitespace() || c.is_control());
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        let clean =
+            !id.is_empty() && if id.is_ascii() { id.bytes().all(|c| c > b' ' && c < 0x7f) } else { !id.contains(odd) };
         if clean { Ok(id) } else { Err(malformed) }
     }
 
