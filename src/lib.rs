@@ -1,5 +1,6 @@
 //! SIP presence for people who live in a terminal: the library beneath the `sippresence` program.
 
+pub mod agent;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -7,5 +8,3 @@ pub mod control;
 pub mod net;
 pub mod presence;
 pub mod sip;
-
-mod agent;

@@ -1,8 +1,98 @@
-//! The command line.
+//! The command line: one file a command, output and exit codes in one place each.
+
+mod agent;
+mod args;
+mod config;
+mod demo;
+mod exit;
+mod keys;
+mod looking;
+mod output;
+mod set;
+mod show;
+mod watch;
+mod watchers;
 
 use std::process::ExitCode;
 
-/// Runs the program.
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use self::{
+    args::{Args, Command},
+    exit::{Exit, Failed},
+    output::Output,
+};
+use crate::config::{Environment, Paths, Settings};
+
+/// What every command is given.
+struct Context {
+    args: args::Global,
+    env: Environment,
+    paths: Paths,
+    settings: Settings,
+    output: Output,
+}
+
+/// Runs the program: arguments, one command, exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to stdout with 0; everything else is usage.
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // A terminal that is gone needs no help text.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    log_to_stderr(args.global.verbose);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::complain(&Failed::new(Exit::Bug, format!("cannot start: {error}"))),
+    };
+    let code = match runtime.block_on(run(args)) {
+        Ok(exit) => exit.into(),
+        Err(failed) => output::complain(&failed),
+    };
+    // Look-ups that hang in the system's resolver are not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(args: Args) -> Result<Exit, Failed> {
+    let Args { global, command } = args;
+    let env = Environment::of_process()?;
+    let paths = Paths::new(global.config.as_deref(), &env);
+    if let Command::Config(args) = &command
+        && let Some(exit) = config::without_settings(args, &paths)
+    {
+        return Ok(exit);
+    }
+    let settings = Settings::load(global.config.as_deref(), &env)?;
+    let output = Output::new(&global);
+    let context = Context { args: global, env, paths, settings, output };
+    match command {
+        Command::Set(args) => set::set(&context, &args).await,
+        Command::Clear => set::clear(&context).await,
+        Command::Show(args) => show::run(context, &args).await,
+        Command::Watch(args) => watch::run(context, &args).await,
+        Command::Watchers(args) => watchers::run(&context, args).await,
+        Command::Agent(args) => agent::run(&context, &args).await,
+        Command::Config(args) => config::run(&context, &args),
+        Command::Demo => demo::run(context).await,
+    }
+}
+
+/// Logs to stderr: warnings by default, more with each `-v`; `SIPPRESENCE_LOG` overrides.
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "sippresence=warn",
+        1 => "sippresence=info",
+        2 => "sippresence=debug",
+        _ => "sippresence=trace",
+    };
+    let filter = EnvFilter::try_from_env("SIPPRESENCE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // The only subscriber of the process; a second one can only come from a test.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

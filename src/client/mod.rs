@@ -1,1 +1,269 @@
-//! To be written.
+//! Presence for Rust programs: publish, watch and decide in a few lines, without knowing SIP.
+//!
+//! ```
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sippresence::client::{Action, PresenceClient, PresenceStatus};
+//!
+//! let alice = PresenceClient::builder("sip:alice@127.0.0.1").default_action(Action::Allow).any_port().bind().await?;
+//! let bob = PresenceClient::builder("sip:bob@127.0.0.1").any_port().bind().await?;
+//!
+//! alice.presence(PresenceStatus::Available).note("Working from home").await?;
+//!
+//! let mut watcher = bob.watch(&alice.uri()).await?;
+//! if let Some(presence) = watcher.recv().await {
+//!     println!("Alice is now {}", presence.status);
+//! #   assert_eq!(presence.status, PresenceStatus::Available);
+//! #   assert_eq!(presence.note.as_deref(), Some("Working from home"));
+//! }
+//! # Ok(()) }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f()).unwrap();
+//! ```
+//!
+//! A [`PresenceClient`] is a handle on one task that owns the sockets and the core; it is cheap to clone. State
+//! leaves through feeds: a reader sees the newest state of each thing that changed, never a backlog.
+
+mod buddies;
+mod builder;
+mod driver;
+mod feed;
+mod lines;
+mod local;
+mod publish;
+mod target;
+mod watcher;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use thiserror::Error;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+pub use self::{
+    buddies::BuddyList,
+    builder::{ClientBuilder, random_urn},
+    feed::{Feed, Item},
+    lines::Lines,
+    publish::PresenceBuilder,
+    target::{TargetError, parse_target},
+    watcher::{Presence, PresenceWatcher},
+};
+use self::{
+    driver::{Command, Release},
+    feed::Slot,
+};
+pub use crate::{
+    net::listen::{BindError, PortChoice},
+    presence::{
+        Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
+        buddy::Buddy,
+        core::{OwnPresence, WatchId, Watcher},
+        event::{Kind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
+        pidf::Published,
+        policy::{Action, Policy, Require},
+        status::{ShownStatus, StatusArg},
+        text,
+    },
+    sip::{transaction::Timing, uri::escape_user},
+};
+
+/// Why something that a client was asked to do did not come about.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The address of record is none.
+    #[error("{address:?} is no address that can be used: {reason}")]
+    Address {
+        /// As it was given.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The target is none.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The sockets cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system refused something else.
+    #[error("cannot set up the network: {0}")]
+    Io(#[from] std::io::Error),
+    /// The display name cannot stand in a header.
+    #[error("the display name holds a control character")]
+    DisplayName,
+    /// The client was stopped.
+    #[error("the client was stopped")]
+    Stopped,
+    /// This version cannot do that yet.
+    #[error("{0} is not supported yet: this version works peer to peer")]
+    NotYet(&'static str),
+    /// Nobody of that address waits or watches.
+    #[error("{0} neither watches nor waits for approval")]
+    NoSuchWatcher(String),
+}
+
+/// What a client is, for all its handles.
+#[derive(Debug)]
+struct Shared {
+    address: String,
+    locals: Vec<SocketAddr>,
+    default_host: String,
+    commands: mpsc::Sender<Command>,
+    releases: mpsc::UnboundedSender<Release>,
+    events: broadcast::Sender<PresenceEvent>,
+}
+
+impl Shared {
+    fn release(&self, id: WatchId, slot: &Arc<Slot>, place: u64) {
+        // A driver that is gone has released everything.
+        let _ = self.releases.send(Release { id, slot: Arc::downgrade(slot), place });
+    }
+}
+
+/// A SIP user agent for presence, peer to peer; a handle that can be cloned.
+///
+/// When the last handle is gone the client goes offline and ends by itself.
+#[derive(Clone, Debug)]
+pub struct PresenceClient {
+    shared: Arc<Shared>,
+}
+
+impl PresenceClient {
+    /// Starts a client at an address of this machine, such as `sip:alice@192.168.1.100:5060`.
+    ///
+    /// Without a port it takes 5060, or the first free one of 5070 to 5089. Watchers that no rule covers wait
+    /// for [`accept`](Self::accept); see [`builder`](Self::builder) for everything else that can be chosen.
+    ///
+    /// # Errors
+    /// When the address is none of this machine's, or its port is taken.
+    pub async fn bind(address: &str) -> Result<Self, ClientError> {
+        Self::builder(address).bind().await
+    }
+
+    /// Begins a client whose details are chosen.
+    pub fn builder(address: &str) -> ClientBuilder {
+        ClientBuilder::new(address)
+    }
+
+    /// Returns our address of record, without port.
+    pub fn address(&self) -> &str {
+        &self.shared.address
+    }
+
+    /// Returns an address at which others reach this client directly, port included.
+    pub fn uri(&self) -> String {
+        let local = self.shared.locals.first();
+        let user = self.shared.address.split(':').nth(1).and_then(|rest| rest.split_once('@')).map(|(user, _)| user);
+        match (user, local) {
+            (Some(user), Some(local)) => format!("sip:{user}@{local}"),
+            (None, Some(local)) => format!("sip:{local}"),
+            (_, None) => self.shared.address.clone(),
+        }
+    }
+
+    /// Returns the sockets' addresses; each has UDP and TCP.
+    pub fn locals(&self) -> &[SocketAddr] {
+        &self.shared.locals
+    }
+
+    /// Begins to publish a status; await it to send it.
+    pub fn presence(&self, status: PresenceStatus) -> PresenceBuilder {
+        PresenceBuilder::new(self.clone(), status)
+    }
+
+    /// Publishes a status with everything that belongs to it.
+    pub async fn publish(&self, published: Published) -> Result<(), ClientError> {
+        self.ask(|reply| Command::Publish(Box::new(published), reply)).await
+    }
+
+    /// Takes the publication back: we show as offline.
+    pub async fn clear(&self) -> Result<(), ClientError> {
+        self.ask(Command::Clear).await
+    }
+
+    /// Returns what we publish.
+    pub async fn own(&self) -> Result<Arc<OwnPresence>, ClientError> {
+        self.ask(Command::Own).await
+    }
+
+    /// Watches a presentity until the watcher is dropped.
+    ///
+    /// A bare name gets the host of our own address.
+    pub async fn watch(&self, target: &str) -> Result<PresenceWatcher, ClientError> {
+        PresenceWatcher::start(self, target, false).await
+    }
+
+    /// Looks at a presentity once: the watcher gets one state, then ends (RFC 6665 §4.4.3).
+    pub async fn fetch(&self, target: &str) -> Result<PresenceWatcher, ClientError> {
+        PresenceWatcher::start(self, target, true).await
+    }
+
+    /// Registers with a server, so that the same calls go through it.
+    ///
+    /// # Errors
+    /// Always, in this version.
+    #[allow(clippy::unused_async, reason = "it will wait for the server")]
+    pub async fn register(&self, _server: &str) -> Result<(), ClientError> {
+        Err(ClientError::NotYet("registration with a server"))
+    }
+
+    /// Lets a watcher see us, now and later; one that waits gets our state at once.
+    ///
+    /// # Errors
+    /// When nobody of that address waits or watches.
+    pub async fn accept(&self, who: &str) -> Result<(), ClientError> {
+        self.decide_known(who, Action::Allow).await
+    }
+
+    /// Refuses a watcher, now and later.
+    ///
+    /// # Errors
+    /// When nobody of that address waits or watches.
+    pub async fn reject(&self, who: &str) -> Result<(), ClientError> {
+        self.decide_known(who, Action::Block).await
+    }
+
+    async fn decide_known(&self, who: &str, action: Action) -> Result<(), ClientError> {
+        let canonical = crate::presence::policy::canonical(who);
+        if !self.watchers().await?.iter().any(|watcher| watcher.who == canonical) {
+            return Err(ClientError::NoSuchWatcher(canonical));
+        }
+        self.decide(&canonical, Some(action)).await
+    }
+
+    /// Puts somebody on the list of `action`, or takes them off every list; live subscriptions follow at once.
+    pub async fn decide(&self, who: &str, action: Option<Action>) -> Result<(), ClientError> {
+        let who = who.to_owned();
+        self.ask(|reply| Command::Decide(who, action, reply)).await
+    }
+
+    /// Puts another policy in force; live subscriptions follow at once.
+    pub async fn set_policy(&self, policy: Policy) -> Result<(), ClientError> {
+        self.ask(|reply| Command::SetPolicy(policy, reply)).await
+    }
+
+    /// Returns who watches us, and who wants to.
+    pub async fn watchers(&self) -> Result<Vec<Watcher>, ClientError> {
+        self.ask(Command::Watchers).await
+    }
+
+    /// Returns everything that happens from now on; a reader that falls far behind loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<PresenceEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// Returns a feed of nothing yet; see [`Feed::add`].
+    pub fn feed(&self) -> Feed {
+        Feed::default()
+    }
+
+    /// Goes offline: watchers are told, subscriptions end, at most two seconds. Every watcher then ends.
+    pub async fn stop(&self) {
+        // A client that is gone already has nothing left to stop.
+        let _: Result<(), ClientError> = self.ask(Command::Stop).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, ClientError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.commands.send(command(reply)).await.map_err(|_| ClientError::Stopped)?;
+        answer.await.map_err(|_| ClientError::Stopped)
+    }
+}

@@ -15,6 +15,7 @@ pub mod private;
 mod read;
 pub mod secret;
 mod settings;
+mod show;
 pub mod until;
 
 pub use self::{

@@ -1,1 +1,154 @@
-//! To be written.
+//! The control socket: JSON lines between an agent and whoever commands it, on this machine and for this user.
+//!
+//! Both ends begin with a [`Hello`]. Then a connection carries one [`Request`] after another, each answered by a
+//! [`Reply`]; after `watch` the reply is followed by event lines, the same as those of `watch --json`, until
+//! either end closes. `docs/control.md` shows how to drive it by hand.
+
+mod connection;
+mod listener;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    connection::{Connection, ControlError},
+    listener::{ControlListener, Peer},
+};
+pub use crate::client::{Line, WatcherInfo};
+
+/// The version of this protocol; ends of different versions do not talk.
+pub const PROTOCOL: u32 = 1;
+/// The longest line either way, in bytes (SEC-11).
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// What either end says first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Always `sippresence`.
+    pub hello: String,
+    /// The version of the program.
+    pub version: String,
+    /// See [`PROTOCOL`].
+    pub protocol: u32,
+    /// The agent's address of record; only the agent says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Where the agent listens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<SocketAddr>,
+    /// The agent's process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+}
+
+impl Hello {
+    /// Makes the greeting of this program.
+    pub fn new() -> Self {
+        Self {
+            hello: "sippresence".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            address: None,
+            listen: Vec::new(),
+            pid: None,
+        }
+    }
+}
+
+impl Default for Hello {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What an agent can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Publish a status, in the words of the command line.
+    Set {
+        /// The status.
+        status: String,
+        /// A note for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        /// Activities behind the status's own, by their RPID names.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        activities: Vec<String>,
+    },
+    /// Take the publication back.
+    Clear {},
+    /// One look at each target; the reply is followed by their lines, the last one of kind `end`.
+    Show {
+        /// Whom to look at.
+        targets: Vec<String>,
+    },
+    /// Watch targets; the reply is followed by lines until either end closes.
+    Watch {
+        /// Whom to watch.
+        targets: Vec<String>,
+    },
+    /// List who watches, and who waits.
+    Watchers {},
+    /// Put watchers on a list, or off all of them.
+    Decide {
+        /// Their addresses.
+        who: Vec<String>,
+        /// `allow`, `polite-block` or `block`; none takes them off every list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        list: Option<String>,
+    },
+    /// Go offline and end.
+    Stop {},
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// `ok` or `error`.
+    pub reply: String,
+    /// What happened, or what is wrong, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The exit code with which a command should end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u8>,
+    /// In answer to `watchers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watchers: Vec<WatcherInfo>,
+}
+
+impl Reply {
+    /// Makes the answer that all is well.
+    pub fn ok() -> Self {
+        Self { reply: "ok".to_owned(), ..Self::default() }
+    }
+
+    /// Makes the answer that it could not be done.
+    pub fn error(code: u8, message: impl Into<String>) -> Self {
+        Self { reply: "error".to_owned(), message: Some(message.into()), code: Some(code), ..Self::default() }
+    }
+
+    /// Adds words on what happened.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// Adds words on what to do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns whether it was done.
+    pub fn is_ok(&self) -> bool {
+        self.reply == "ok"
+    }
+}

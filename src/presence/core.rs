@@ -382,9 +382,9 @@ impl Core {
         self.settle(now, out);
     }
 
-    /// Returns whether a goodbye is still unanswered.
+    /// Returns whether a goodbye is still unanswered; goes through everything that is under way.
     pub fn is_busy(&self) -> bool {
-        self.endpoint.sizes().0 > 0 || self.notifier.wants_pump() || !self.subscriber.is_empty()
+        self.endpoint.unanswered() > 0 || self.notifier.wants_pump() || !self.subscriber.is_empty()
     }
 
     /// Returns the newest state of what is watched.

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    info::{FailureCode, Freshness, PresenceInfo, known_status_fields, status_fields},
+    info::{
+        FailureCode, Freshness, PresenceInfo,
+        fields::{known_status_fields, status_fields},
+    },
     status::{Activity, PresenceStatus, ShownStatus},
 };
 
@@ -182,10 +185,11 @@ impl PresentityState {
         }
         if self.freshness != Freshness::Fresh && !(self.freshness == Freshness::Unknown && self.status().is_none()) {
             line.push_str(" (");
-            line.push_str(&match self.freshness {
-                Freshness::Failed(code) => format!("failed: {code}"),
-                other => other.word().to_owned(),
-            });
+            line.push_str(self.freshness.word());
+            if let Some(code) = self.code() {
+                line.push_str(": ");
+                line.push_str(&code.to_string());
+            }
             line.push(')');
         }
         line

@@ -4,6 +4,7 @@
 //! [`info::PresenceInfo`], [`event`] into the JSON line. Documents are read leniently and written strictly;
 //! every one goes through [`xml`] with its limits.
 
+pub mod buddy;
 pub mod core;
 pub mod event;
 pub mod info;

@@ -6,7 +6,9 @@
 
 mod decode;
 mod entity;
+mod legacy;
 mod read;
+mod serialize;
 mod write;
 
 use jiff::Timestamp;
@@ -23,6 +25,10 @@ pub use write::{Identity, Published, ids_for, write, write_offline};
 
 /// The Content-Type that we send: exactly this, without parameters (conformance MAP-11).
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
+
+/// The older types that are read on request (`interop.legacy`) by [`Document::parse_legacy`], and never offered
+/// without it (conformance MAP-34).
+pub const LEGACY_CONTENT_TYPES: [&str; 2] = ["application/cpim-pidf+xml", "application/xpidf+xml"];
 
 /// Why a body is no presence document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +63,20 @@ pub struct Document {
     pub devices: Vec<DeviceElement>,
     /// Elements that are not known here.
     pub raw: Vec<RawElement>,
+}
+
+impl Document {
+    /// Puts back the tuples of `held`, the document before in the same subscription, that are younger than their
+    /// namesakes here: an overtaken state is not applied (conformance PID-08).
+    pub fn keep_younger(&mut self, held: &Self) {
+        for tuple in self.tuples.iter_mut().filter(|tuple| tuple.id.is_some() && tuple.timestamp.is_some()) {
+            if let Some(younger) =
+                held.tuples.iter().find(|held| held.id == tuple.id && held.timestamp > tuple.timestamp)
+            {
+                tuple.clone_from(younger);
+            }
+        }
+    }
 }
 
 /// A tuple (RFC 3863 §4.1.2).
@@ -209,3 +229,6 @@ pub fn choose_note<'a>(notes: &'a [Note], lang: Option<&str>) -> Option<&'a Note
         .or_else(|| notes.iter().find(|note| note.lang.is_none()))
         .or_else(|| notes.first())
 }
+
+#[cfg(test)]
+mod tests;

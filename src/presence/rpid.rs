@@ -229,7 +229,10 @@ impl Rich {
                 None
             }
             "time-offset" => {
-                let description = element.attribute("description").map(str::to_owned);
+                // Blink writes it in a namespace of its own.
+                let mut attributes = element.attributes();
+                let description = attributes.find(|(name, _)| *name == "description" || name.ends_with(":description"));
+                let description = description.map(|(_, value)| value.to_owned());
                 let minutes = element.text().trim().parse().ok();
                 self.time_offset = minutes.map(|minutes| TimeOffset { minutes, description });
                 None
@@ -358,7 +361,7 @@ pub(super) fn keep(element: Element<'_>) -> RawElement {
     RawElement {
         namespace: element.namespace().to_owned(),
         name: element.name().to_owned(),
-        attributes: element.attributes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        attributes: element.attributes_expanded().map(|(key, value)| (key.into_owned(), value.to_owned())).collect(),
         text: trimmed(element.text()).unwrap_or_default(),
         children: element.children().map(keep).collect(),
     }

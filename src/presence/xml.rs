@@ -5,16 +5,13 @@
 //! references expand, nothing is ever fetched. What elements mean is left to the readers; writers use
 //! [`escape_text`] and [`escape_attribute`].
 
+mod build;
 mod encoding;
 mod write;
 
 use std::{borrow::Cow, ops::Range};
 
-use quick_xml::{
-    events::{BytesStart, Event, attributes::AttrError},
-    reader::Reader,
-};
-
+use build::Builder;
 pub use encoding::decode;
 pub use write::{escape_attribute, escape_text, is_ncname};
 
@@ -36,7 +33,7 @@ pub struct Ns(u16);
 macro_rules! namespaces {
     ($($(#[$doc:meta])* $name:ident = $uri:literal,)*) => {
         #[derive(Clone, Copy)]
-        #[expect(non_camel_case_types, reason = "the names are those of the constants")]
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "the names are those of the constants")]
         enum Number { $($name),* }
 
         impl Ns {
@@ -92,6 +89,8 @@ namespaces! {
     CIVIC = "urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr",
     /// Geometry (GML).
     GML = "http://www.opengis.net/gml",
+    /// PIDF before it was an RFC.
+    CPIM_PIDF = "urn:ietf:params:xml:ns:cpim-pidf",
     /// The prefix `xml`.
     XML = "http://www.w3.org/XML/1998/namespace",
 }
@@ -170,6 +169,8 @@ struct Node {
 
 #[derive(Clone, Debug)]
 struct Attribute {
+    ns: Ns,
+    /// As written, with its prefix.
     key: Range<u32>,
     value: Range<u32>,
 }
@@ -188,6 +189,23 @@ impl Tree {
     /// What is not well-formed, has a DOCTYPE or an unknown entity, or is beyond a limit. An undeclared prefix
     /// is no error: see [`Ns::UNDECLARED`].
     pub fn parse(body: &[u8], charset: Option<&str>) -> Result<Self, Error> {
+        Self::parse_either(body, charset, false)
+    }
+
+    /// The same for a document whose DOCTYPE only names an external DTD, as XPIDF has it: it is skipped, and the DTD
+    /// never fetched. One that declares anything is refused here too.
+    pub(in crate::presence) fn parse_with_doctype(body: &[u8], charset: Option<&str>) -> Result<Self, Error> {
+        Self::parse_either(body, charset, true)
+    }
+
+    /// Takes the elements of one namespace for those of another.
+    pub(in crate::presence) fn rename(&mut self, from: Ns, to: Ns) {
+        for node in self.nodes.iter_mut().filter(|node| node.ns == Some(from)) {
+            node.ns = Some(to);
+        }
+    }
+
+    fn parse_either(body: &[u8], charset: Option<&str>, doctype: bool) -> Result<Self, Error> {
         if body.len() > MAX_BYTES {
             return Err(Error::TooLarge);
         }
@@ -195,12 +213,20 @@ impl Tree {
         if text.len() > MAX_BYTES {
             return Err(Error::TooLarge);
         }
-        Builder::new(text.len()).read(&text)
+        Builder::new(text.len()).read(&text, doctype)
     }
 
     /// Returns the root element.
     pub fn root(&self) -> Element<'_> {
         Element { tree: self, index: 0 }
+    }
+
+    fn uri(&self, ns: Ns) -> &str {
+        match ns {
+            Ns::UNDECLARED => "",
+            Ns(known) if usize::from(known) < Ns::KNOWN.len() => Ns::KNOWN[usize::from(known)],
+            Ns(foreign) => self.str(&self.foreign[usize::from(foreign) - Ns::KNOWN.len()]),
+        }
     }
 
     fn str(&self, range: &Range<u32>) -> &str {
@@ -220,11 +246,7 @@ impl<'a> Element<'a> {
 
     /// Returns the URI of the namespace, empty for none and for an undeclared prefix.
     pub fn namespace(self) -> &'a str {
-        match self.ns() {
-            Ns::UNDECLARED => "",
-            Ns(known) if usize::from(known) < Ns::KNOWN.len() => Ns::KNOWN[usize::from(known)],
-            Ns(foreign) => self.tree.str(&self.tree.foreign[usize::from(foreign) - Ns::KNOWN.len()]),
-        }
+        self.tree.uri(self.ns())
     }
 
     /// Returns the local name; with its prefix if that was not declared.
@@ -251,13 +273,30 @@ impl<'a> Element<'a> {
             .map(move |attribute| (tree.str(&attribute.key), tree.str(&attribute.value)))
     }
 
+    /// Returns all attributes in the form that tells their namespace: the name for those without one, `xml:NAME`,
+    /// or `{NAMESPACE}NAME`.
+    pub fn attributes_expanded(self) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
+        let range = &self.node().attributes;
+        let tree = self.tree;
+        tree.attributes[range.start as usize..range.end as usize].iter().map(move |attribute| {
+            let key = tree.str(&attribute.key);
+            let name = match attribute.ns {
+                Ns::NONE | Ns::XML | Ns::UNDECLARED => Cow::Borrowed(key),
+                ns => {
+                    Cow::Owned(format!("{{{}}}{}", tree.uri(ns), key.split_once(':').map_or(key, |(_, local)| local)))
+                }
+            };
+            (name, tree.str(&attribute.value))
+        })
+    }
+
     /// Returns the child elements in document order.
     pub fn children(self) -> Children<'a> {
         Children { tree: self.tree, next: self.index + 1, end: self.node().end }
     }
 
     /// Returns the first child of that namespace and name.
-    pub fn child(self, ns: Ns, name: &str) -> Option<Element<'a>> {
+    pub fn child(self, ns: Ns, name: &str) -> Option<Self> {
         self.children().find(|child| child.is(ns, name))
     }
 
@@ -304,251 +343,6 @@ impl<'a> Iterator for Children<'a> {
         }
         None
     }
-}
-
-struct Builder {
-    tree: Tree,
-    open: Vec<Open>,
-    bindings: Vec<(Range<u32>, Ns)>,
-    elements: usize,
-    /// The last node is text of the innermost open element and may go on.
-    in_text: bool,
-}
-
-struct Open {
-    index: u32,
-    bindings: usize,
-}
-
-impl Builder {
-    fn new(bytes: usize) -> Self {
-        let tree = Tree {
-            text: String::with_capacity(bytes),
-            nodes: Vec::with_capacity(bytes / 24 + 4),
-            attributes: Vec::with_capacity(8),
-            foreign: Vec::new(),
-        };
-        Self { tree, open: Vec::with_capacity(8), bindings: Vec::with_capacity(8), elements: 0, in_text: false }
-    }
-
-    fn read(mut self, document: &str) -> Result<Tree, Error> {
-        let mut reader = Reader::from_str(document);
-        // Devices write `R&D`; the ampersand then stands for itself.
-        reader.config_mut().allow_dangling_amp = true;
-        loop {
-            let at = reader.buffer_position();
-            let malformed = |what: &dyn std::fmt::Display| Error::Malformed { at, what: what.to_string() };
-            match reader.read_event().map_err(|error| malformed(&error))? {
-                Event::Start(tag) => self.open(&tag, at)?,
-                Event::Empty(tag) => {
-                    self.open(&tag, at)?;
-                    self.close();
-                }
-                Event::End(_) => self.close(),
-                Event::Text(text) => self.text(&text, at)?,
-                Event::CData(text) => self.text(&text, at)?,
-                Event::GeneralRef(entity) => {
-                    let mut buffer = [0; 4];
-                    let expanded = if entity.is_char_ref() {
-                        // A reference to what XML forbids, such as &#0;, costs its character and not the document.
-                        let c = entity.resolve_char_ref().ok().flatten().unwrap_or(char::REPLACEMENT_CHARACTER);
-                        &*c.encode_utf8(&mut buffer)
-                    } else {
-                        predefined(&entity).ok_or_else(|| Error::UnknownEntity(short(&entity)))?
-                    };
-                    self.text(expanded, at)?;
-                }
-                Event::DocType(_) => return Err(Error::Doctype),
-                Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
-                Event::Eof => break,
-            }
-        }
-        if !self.open.is_empty() {
-            return Err(Error::Truncated);
-        }
-        if self.elements == 0 {
-            return Err(Error::Empty);
-        }
-        Ok(self.tree)
-    }
-
-    fn open(&mut self, tag: &BytesStart<'_>, at: u64) -> Result<(), Error> {
-        if self.open.is_empty() && self.elements > 0 {
-            return Err(Error::OutsideRoot { at });
-        }
-        if self.open.len() == MAX_DEPTH {
-            return Err(Error::TooDeep);
-        }
-        if self.elements == MAX_ELEMENTS {
-            return Err(Error::TooManyElements);
-        }
-        self.elements += 1;
-        self.in_text = false;
-        let bindings = self.bindings.len();
-        let first = self.tree.attributes.len() as u32;
-        for (count, attribute) in tag.attributes().enumerate() {
-            if count == MAX_ATTRIBUTES {
-                return Err(Error::TooManyAttributes);
-            }
-            let attribute = attribute.map_err(|error: AttrError| Error::Malformed { at, what: error.to_string() })?;
-            let value = self.push_value(&attribute.value)?;
-            let key = attribute.key.0;
-            if key == "xmlns" || key.starts_with("xmlns:") {
-                if self.bindings.len() == MAX_NAMESPACES {
-                    return Err(Error::TooManyNamespaces);
-                }
-                let prefix = self.push(key.strip_prefix("xmlns:").unwrap_or(""));
-                let ns = self.intern(value)?;
-                self.bindings.push((prefix, ns));
-            } else {
-                let key = self.push(key);
-                self.tree.attributes.push(Attribute { key, value });
-            }
-        }
-        let attributes = first..self.tree.attributes.len() as u32;
-        let name = tag.name().0;
-        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
-        let ns = self.resolve(prefix);
-        let value = self.push(if ns == Ns::UNDECLARED { name } else { local });
-        self.open.push(Open { index: self.tree.nodes.len() as u32, bindings });
-        self.tree.nodes.push(Node { ns: Some(ns), value, attributes, end: 0 });
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        // The reader has matched the names already; a lone end tag is its error.
-        if let Some(Open { index, bindings }) = self.open.pop() {
-            self.bindings.truncate(bindings);
-            self.tree.nodes[index as usize].end = self.tree.nodes.len() as u32;
-        }
-        self.in_text = false;
-    }
-
-    fn text(&mut self, text: &str, at: u64) -> Result<(), Error> {
-        if self.open.is_empty() {
-            // Some devices count a final NUL into the body.
-            return if text.chars().all(|c| c.is_whitespace() || c == '\0') {
-                Ok(())
-            } else {
-                Err(Error::OutsideRoot { at })
-            };
-        }
-        if !self.in_text && text.bytes().all(|byte| byte.is_ascii_whitespace()) {
-            return Ok(());
-        }
-        let start = self.tree.text.len() as u32;
-        push_lines(&mut self.tree.text, text);
-        let end = self.tree.text.len() as u32;
-        match self.tree.nodes.last_mut() {
-            Some(last) if self.in_text => last.value.end = end,
-            _ => {
-                let next = self.tree.nodes.len() as u32 + 1;
-                self.tree.nodes.push(Node { ns: None, value: start..end, attributes: 0..0, end: next });
-            }
-        }
-        self.in_text = true;
-        Ok(())
-    }
-
-    fn resolve(&self, prefix: &str) -> Ns {
-        let bound = self.bindings.iter().rev().find(|(bound, _)| self.tree.str(bound) == prefix);
-        match (bound, prefix) {
-            (Some((_, ns)), _) => *ns,
-            (None, "") => Ns::NONE,
-            (None, "xml") => Ns::XML,
-            (None, _) => Ns::UNDECLARED,
-        }
-    }
-
-    fn intern(&mut self, uri: Range<u32>) -> Result<Ns, Error> {
-        let tree = &mut self.tree;
-        let text = tree.str(&uri);
-        let known = Ns::KNOWN.iter().position(|known| *known == text);
-        let found = known.or_else(|| {
-            tree.foreign.iter().position(|foreign| tree.str(foreign) == text).map(|index| index + Ns::KNOWN.len())
-        });
-        let number = match found {
-            Some(number) => number,
-            None if tree.foreign.len() == MAX_NAMESPACES => return Err(Error::TooManyNamespaces),
-            None => {
-                tree.foreign.push(uri);
-                Ns::KNOWN.len() + tree.foreign.len() - 1
-            }
-        };
-        Ok(Ns(number as u16))
-    }
-
-    fn push(&mut self, text: &str) -> Range<u32> {
-        let start = self.tree.text.len() as u32;
-        self.tree.text.push_str(text);
-        start..self.tree.text.len() as u32
-    }
-
-    /// Appends an attribute's value: entities expanded, line ends and TAB as blanks (XML §3.3.3).
-    fn push_value(&mut self, raw: &str) -> Result<Range<u32>, Error> {
-        let start = self.tree.text.len() as u32;
-        let out = &mut self.tree.text;
-        let mut rest = raw;
-        while let Some(special) = rest.find(['&', '\t', '\r', '\n']) {
-            out.push_str(&rest[..special]);
-            rest = &rest[special..];
-            let reference = rest.strip_prefix('&').and_then(|rest| rest.split_once(';'));
-            match reference.filter(|(name, _)| name.len() < 16 && !name.contains(['&', ' '])) {
-                Some((name, after)) => {
-                    match predefined(name) {
-                        Some(text) => out.push_str(text),
-                        None if name.starts_with('#') => out.push(character(name)),
-                        None => return Err(Error::UnknownEntity(short(name))),
-                    }
-                    rest = after;
-                }
-                None => {
-                    out.push(if rest.starts_with('&') { '&' } else { ' ' });
-                    rest = rest.strip_prefix("\r\n").unwrap_or(&rest[1..]);
-                }
-            }
-        }
-        out.push_str(rest);
-        Ok(start..self.tree.text.len() as u32)
-    }
-}
-
-fn predefined(entity: &str) -> Option<&'static str> {
-    Some(match entity {
-        "amp" => "&",
-        "lt" => "<",
-        "gt" => ">",
-        "quot" => "\"",
-        "apos" => "'",
-        _ => return None,
-    })
-}
-
-fn character(reference: &str) -> char {
-    let digits = &reference[1..];
-    let code = match digits.strip_prefix('x') {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => digits.parse().ok(),
-    };
-    code.filter(|code| *code != 0).and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-/// Appends text with the line ends of XML §2.11.
-fn push_lines(out: &mut String, text: &str) {
-    if !text.contains('\r') {
-        out.push_str(text);
-        return;
-    }
-    let mut lines = text.split('\r');
-    out.push_str(lines.next().unwrap_or(""));
-    for line in lines {
-        out.push('\n');
-        out.push_str(line.strip_prefix('\n').unwrap_or(line));
-    }
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(32).collect()
 }
 
 #[cfg(test)]

@@ -71,3 +71,8 @@ impl DecodeError {
         }
     }
 }
+
+/// Returns whether a backslash stands before `at`: a quoted string may hold even a NUL so (RFC 3261 §25.1).
+fn is_escaped(value: &[u8], at: usize) -> bool {
+    at > 0 && value[at - 1] == b'\\'
+}

@@ -204,6 +204,11 @@ impl<U: Copy> Endpoint<U> {
         (self.clients.len(), self.servers.len(), self.streams.len())
     }
 
+    /// Counts the requests that have had no final response; goes through all of them.
+    pub fn unanswered(&self) -> usize {
+        self.clients.unanswered()
+    }
+
     /// Returns when [`tick`](Self::tick) has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         self.timers.deadline()

@@ -202,7 +202,7 @@ impl<'a> Message<'a> {
         if clean { Ok(id) } else { Err(malformed) }
     }
 
-    /// Reads CSeq; in a request its method must be the request's (TXN-23).
+    /// Reads `CSeq`; in a request its method must be the request's (TXN-23).
     pub fn cseq(&self) -> Result<CSeq<'a>, HeaderError> {
         let cseq = CSeq::parse(self.single(Name::CSeq)?)?;
         match self.method() {
@@ -355,6 +355,8 @@ pub fn check_request(message: &Message<'_>) -> Result<(), Refusal> {
     }
     let refusal = |code: u16, reason: &str| Err(Refusal { code, reason: reason.to_owned() });
     match message.request_uri().map(UriRef::parse) {
+        // §19.1.1: a Request-URI holds no headers.
+        Some(Ok(uri)) if uri.headers().is_some() => return refusal(400, "Malformed Request-URI"),
         Some(Ok(uri)) if !matches!(uri.scheme(), Scheme::Tel | Scheme::Other) => {}
         Some(Ok(_)) => return refusal(416, super::codec::reason_phrase(416)),
         Some(Err(_)) | None => return refusal(400, "Malformed Request-URI"),

@@ -13,6 +13,8 @@ pub mod header;
 pub mod ids;
 pub mod locate;
 pub mod message;
+#[cfg(feature = "rsip")]
+pub mod rsip;
 pub mod slab;
 pub mod time;
 pub mod transaction;

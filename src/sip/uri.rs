@@ -180,9 +180,11 @@ impl<'a> UriRef<'a> {
         self.port
     }
 
-    /// Returns the value of a parameter, empty if it has none; the name is compared without case.
+    /// Returns the value of a parameter, empty if it has none; the name is compared without case, its escapes
+    /// stand for their characters.
     pub fn param(&self, name: &str) -> Option<&'a str> {
-        self.params().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.unwrap_or_default())
+        let is_it = |n: &str| n.eq_ignore_ascii_case(name) || (n.contains('%') && unescape_eq(n, name, true));
+        self.params().find(|(n, _)| is_it(n)).map(|(_, value)| value.unwrap_or_default())
     }
 
     /// Returns whether a parameter is there.
@@ -386,7 +388,7 @@ impl Uri {
         }
         text.push_str(host);
         if let Some(port) = port {
-            text.push_str(&format!(":{port}"));
+            text.extend([":", &port.to_string()]);
         }
         text.push_str(params);
         text.parse()
@@ -414,7 +416,8 @@ pub fn escape_user(user: &str) -> String {
         if plain {
             out.push(char::from(c));
         } else {
-            out.push_str(&format!("%{c:02X}"));
+            let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
+            out.extend(['%', digit(c >> 4), digit(c & 15)]);
         }
     }
     out

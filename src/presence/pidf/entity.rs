@@ -53,15 +53,12 @@ fn unescape(user: &str) -> Vec<u8> {
             }
             _ => None,
         };
-        match escaped {
-            Some(byte) => {
-                out.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
+        if let Some(byte) = escaped {
+            out.push(byte);
+            rest = &rest[3..];
+        } else {
+            out.push(*first);
+            rest = tail;
         }
     }
     out

@@ -25,7 +25,7 @@ impl Document {
         Ok(Self::of(root))
     }
 
-    fn of(root: Element<'_>) -> Self {
+    pub(super) fn of(root: Element<'_>) -> Self {
         let mut document = Self { entity: root.attribute("entity").unwrap_or("").trim().to_owned(), ..Self::default() };
         for child in root.children() {
             match (child.ns(), child.name()) {
@@ -65,7 +65,7 @@ fn status(status: Element<'_>, tuple: &mut Tuple) {
     for child in status.children() {
         match (child.ns(), child.name()) {
             (Ns::PIDF, "basic") => {
-                tuple.basic = tuple.basic.or(match child.text().trim() {
+                tuple.basic = tuple.basic.or_else(|| match child.text().trim() {
                     "open" => Some(Basic::Open),
                     "closed" => Some(Basic::Closed),
                     _ => None,

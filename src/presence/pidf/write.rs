@@ -44,8 +44,11 @@ impl Published {
             PresenceStatus::InCall => "On the phone",
             PresenceStatus::Custom(text) => text,
         };
-        let user = self.note.as_deref().map(clean_note).filter(|note| !note.is_empty());
-        user.or_else(|| Some(clean_note(own)).filter(|note| !note.is_empty()))
+        self.user_note().or_else(|| Some(clean_note(own)).filter(|note| !note.is_empty()))
+    }
+
+    fn user_note(&self) -> Option<String> {
+        self.note.as_deref().map(clean_note).filter(|note| !note.is_empty())
     }
 }
 
@@ -58,9 +61,9 @@ pub struct Identity {
     pub contact: String,
     /// The device's URN, the same for the life of the installation (RFC 4479 §3.4).
     pub device_id: String,
-    /// The id of the tuple: an NCName.
+    /// The id of the tuple: an `NCName`.
     pub tuple_id: String,
-    /// The id of the person: an NCName, another one.
+    /// The id of the person: an `NCName`, another one.
     pub person_id: String,
     /// How much this contact is preferred.
     pub priority: Priority,
@@ -91,7 +94,7 @@ impl Identity {
     }
 }
 
-/// Returns the ids of a tuple and a person that follow from a text, such as the URN of a device: NCNames
+/// Returns the ids of a tuple and a person that follow from a text, such as the URN of a device: `NCName`s
 /// (conformance PID-03), the same for the same text, unlike each other.
 pub fn ids_for(seed: &str) -> (String, String) {
     (id('t', seed), id('p', seed))
@@ -115,7 +118,7 @@ fn id(letter: char, seed: &str) -> String {
 pub fn write(published: &Published, identity: &Identity, open_when: &OpenWhen) -> Vec<u8> {
     let mut out = String::with_capacity(1024);
     // Writing to a string does not fail.
-    let _ = document(&mut out, published, identity, open_when);
+    let _ = document(&mut out, published, identity, *open_when);
     out.into_bytes()
 }
 
@@ -125,11 +128,11 @@ pub fn write_offline(identity: &Identity, timestamp: Timestamp) -> Vec<u8> {
     write(&Published::new(PresenceStatus::Offline, timestamp), identity, &OpenWhen::default())
 }
 
-fn document(out: &mut String, published: &Published, identity: &Identity, open_when: &OpenWhen) -> fmt::Result {
+fn document(out: &mut String, published: &Published, identity: &Identity, open_when: OpenWhen) -> fmt::Result {
     let Identity { entity, contact, device_id, tuple_id, person_id, priority } = identity;
     let status = &published.status;
     let note = published.effective_note();
-    let lang = published.note.as_ref().and(published.note_lang.as_deref()).filter(|lang| is_language(lang));
+    let lang = published.note_lang.as_deref().filter(|lang| published.user_note().is_some() && is_language(lang));
     let timestamp = Timestamp::from_second(published.timestamp.as_second()).unwrap_or(published.timestamp);
     let activities = activities(published);
 
@@ -150,10 +153,8 @@ fn document(out: &mut String, published: &Published, identity: &Identity, open_w
     }
     write!(out, "</status><dm:deviceID>{}</dm:deviceID>", escape_text(device_id))?;
     write!(out, "<contact priority=\"{priority}\">{}</contact>", escape_text(contact))?;
+    write_note(out, "note", named_beside_note(published, note.as_deref()).as_deref(), None)?;
     write_note(out, "note", note.as_deref(), lang)?;
-    if let Some(name) = named_beside_note(published, note.as_deref()) {
-        write_note(out, "note", Some(&name), None)?;
-    }
     write!(out, "<timestamp>{timestamp}</timestamp></tuple>\r\n")?;
 
     if !activities.is_empty() || note.is_some() {
@@ -208,7 +209,8 @@ fn custom(text: &str, alone: bool) -> Activity {
     }
 }
 
-/// A custom text that is an RPID name is known by a note of the tuple; beside the user's note it needs its own.
+/// A custom text that is an RPID name is known by a note of the tuple; beside the user's note it needs its own, and
+/// stands first, as its case is the text's.
 fn named_beside_note(published: &Published, note: Option<&str>) -> Option<String> {
     let PresenceStatus::Custom(text) = &published.status else { return None };
     let text = clean_note(text);
@@ -242,6 +244,6 @@ fn write_note(out: &mut String, element: &str, note: Option<&str>, lang: Option<
     }
 }
 
-fn is_language(lang: &str) -> bool {
+pub(super) fn is_language(lang: &str) -> bool {
     (1..=35).contains(&lang.len()) && lang.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -40,7 +40,10 @@ pub fn decode<'a>(body: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, str>,
         },
     };
     Ok(match encoding {
-        Encoding::Utf8 => String::from_utf8_lossy(body),
+        Encoding::Utf8 => match std::str::from_utf8(body) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(body),
+        },
         Encoding::Utf16Le => Cow::Owned(utf16(body, u16::from_le_bytes)),
         Encoding::Utf16Be => Cow::Owned(utf16(body, u16::from_be_bytes)),
         Encoding::Latin1 => match ascii(body) {
@@ -81,6 +84,10 @@ fn named(name: &str, body: &[u8]) -> Result<Encoding, Error> {
 
 /// Returns the encoding that the XML declaration names.
 fn declared(body: &[u8]) -> Option<&str> {
+    const USUAL: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"";
+    if body.starts_with(USUAL) {
+        return Some("utf-8");
+    }
     let body = body.trim_ascii_start();
     if !body.starts_with(b"<?xml") {
         return None;

@@ -12,7 +12,7 @@ pub fn escape_attribute(text: &str) -> impl fmt::Display + '_ {
     fmt::from_fn(move |f| escape(f, text, true))
 }
 
-/// Tells whether the text may be the value of an XML ID or a local name (NCName; ASCII names only, which is
+/// Tells whether the text may be the value of an XML ID or a local name (`NCName`; ASCII names only, which is
 /// all that we write).
 pub fn is_ncname(name: &str) -> bool {
     let mut bytes = name.bytes();

@@ -1,8 +1,8 @@
 //! Reading a message that is complete in memory.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2_iter};
 
-use super::{DecodeError, Framing, MAX_HEAD, MAX_HEADERS, MAX_LINE, MAX_MESSAGE};
+use super::{DecodeError, Framing, MAX_HEAD, MAX_HEADERS, MAX_LINE, MAX_MESSAGE, is_escaped};
 use crate::sip::{
     header::{Name, is_token},
     message::{Header, Message, Method, StartLine},
@@ -112,15 +112,18 @@ fn header(line: &[u8]) -> Option<Header<'_>> {
     let colon = memchr(b':', line)?;
     let raw_name = std::str::from_utf8(line[..colon].trim_ascii_end()).ok()?;
     let value = line[colon + 1..].trim_ascii();
-    if !is_token(raw_name) || memchr(0, value).is_some() || has_lone_cr(value) {
+    if !is_token(raw_name) || !is_harmless(value) {
         return None;
     }
     Some(Header { name: Name::from_bytes(raw_name.as_bytes()), raw_name, value })
 }
 
-/// A CR inside a value is fine only in front of the LF of a folded line.
-fn has_lone_cr(value: &[u8]) -> bool {
-    memchr::memchr_iter(b'\r', value).any(|at| value.get(at + 1) != Some(&b'\n'))
+/// Inside a value a CR is fine only in front of the LF of a folded line, a NUL only behind a backslash.
+fn is_harmless(value: &[u8]) -> bool {
+    memchr2_iter(b'\r', 0, value).all(|at| match value[at] {
+        b'\r' => value.get(at + 1) == Some(&b'\n'),
+        _ => is_escaped(value, at),
+    })
 }
 
 fn content_length(value: &[u8]) -> Option<usize> {
@@ -259,6 +262,7 @@ mod tests {
             ("OPTIONS sip:a@h SIP/2.0\r\n: x\r\n\r\n", DecodeError::Header),
             ("OPTIONS sip:a@h SIP/2.0\r\n folded: x\r\n\r\n", DecodeError::Header),
             ("OPTIONS sip:a@h SIP/2.0\r\nX: a\0b\r\n\r\n", DecodeError::Header),
+            ("OPTIONS sip:a@h SIP/2.0\r\nX: \0\r\n\r\n", DecodeError::Header),
             ("OPTIONS sip:a@h SIP/2.0\r\nX: a\rb\r\n\r\n", DecodeError::Header),
             ("OPTIONS sip:a@h SIP/2.0\r\nX: y\r\n", DecodeError::NoEnd),
         ] {

@@ -9,7 +9,11 @@ use std::{
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::sip::{header::Name, message::Message};
+use super::is_escaped;
+use crate::sip::{
+    header::{Name, Via, split_list},
+    message::Message,
+};
 
 /// Why a message cannot be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -88,7 +92,12 @@ impl Head {
 
     /// Adds a header with a peer's value, folded lines joined by blanks.
     pub fn bytes(&mut self, name: Name, value: &[u8]) -> &mut Self {
-        self.name(name.as_str());
+        self.raw_bytes(name.as_str(), value)
+    }
+
+    /// Adds a header with a peer's value by the text of its name.
+    pub fn raw_bytes(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        self.name(name);
         self.unfolded(value);
         self.end_line()
     }
@@ -121,7 +130,7 @@ impl Head {
             self.bytes.extend_from_slice(value);
             return;
         }
-        self.broken |= value.contains(&0);
+        self.broken |= memchr::memchr_iter(0, value).any(|at| !is_escaped(value, at));
         let mut blank = false;
         for &c in value {
             let line_end = matches!(c, b'\r' | b'\n');
@@ -191,7 +200,7 @@ pub fn quote(display: &str) -> Result<Cow<'_, str>, EncodeError> {
     Ok(Cow::Owned(out))
 }
 
-/// Begins a response to a request with what RFC 3261 §8.2.6.2 copies: all Via in order, From, To, Call-ID, CSeq.
+/// Begins a response to a request with what RFC 3261 §8.2.6.2 copies: all Via in order, From, To, Call-ID, `CSeq`.
 ///
 /// `received` goes into the top Via, with the port where `rport` was asked for (RFC 3581 §4). `to_tag` is added
 /// to a To that has none. What the request lacks is left out.
@@ -234,23 +243,25 @@ pub fn write_response(
 
 /// Copies the first Via line; `rport` and `received` go behind its first value, in the places of old ones.
 fn top_via(head: &mut Head, line: &[u8], (ip, port): (IpAddr, u16)) {
-    let first = crate::sip::header::split_list(line).next().unwrap_or(line);
-    let rest = line.get(first.len()..).unwrap_or_default();
+    let first = split_list(line).next().unwrap_or_default();
+    let (Some(rest), Ok(via)) = (line.strip_prefix(first), Via::parse(first)) else {
+        head.bytes(Name::Via, line);
+        return;
+    };
     head.name(Name::Via.as_str());
-    let text = String::from_utf8_lossy(first);
-    let mut asked = false;
-    for (i, part) in text.split(';').enumerate() {
-        let name = part.split('=').next().unwrap_or_default().trim();
-        if i > 0 && (name.eq_ignore_ascii_case("rport") || name.eq_ignore_ascii_case("received")) {
-            asked |= name.eq_ignore_ascii_case("rport");
+    head.unfolded(first[..first.len() - via.params.as_str().len()].trim_ascii_end());
+    for (name, value) in via.params.iter() {
+        if name.eq_ignore_ascii_case("rport") || name.eq_ignore_ascii_case("received") {
             continue;
         }
-        if i > 0 {
-            head.text(";");
+        head.text(";");
+        head.text(name);
+        if let Some(value) = value {
+            head.text("=");
+            head.unfolded(value.as_bytes());
         }
-        head.unfolded(part.as_bytes());
     }
-    if asked {
+    if via.rport.is_some() {
         head.text(";rport=");
         head.digits(u32::from(port));
     }
@@ -277,7 +288,7 @@ pub fn reason_phrase(code: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
-        406 => "Not Acceptable",
+        406 | 606 => "Not Acceptable",
         407 => "Proxy Authentication Required",
         408 => "Request Timeout",
         410 => "Gone",
@@ -304,7 +315,6 @@ pub fn reason_phrase(code: u16) -> &'static str {
         600 => "Busy Everywhere",
         603 => "Decline",
         604 => "Does Not Exist Anywhere",
-        606 => "Not Acceptable",
         _ => match code / 100 {
             1 => "Session Progress",
             2 => "OK",
@@ -345,6 +355,20 @@ mod tests {
     }
 
     #[test]
+    fn trn_06_quoted_via_parameters_are_no_places_for_ours() {
+        let request = REQUEST.replace(";rport,", ";x=\"; received=a;rport\" ; Received = 192.0.2.9,");
+        let request = decode(request.as_bytes(), Framing::Datagram).unwrap();
+        let received = Some(("2001:db8::7".parse().unwrap(), 4711));
+        let head = write_response(&request, 200, "OK", "b9", received).finish(0).unwrap();
+        let via = decode(&head, Framing::Stream).unwrap().get(Name::Via).unwrap().to_vec();
+        assert_eq!(
+            String::from_utf8(via).unwrap(),
+            "SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKa1;x=\"; received=a;rport\";received=2001:db8::7, \
+             SIP/2.0/TCP p;branch=z9hG4bKp"
+        );
+    }
+
+    #[test]
     fn par_21_no_value_can_end_its_line() {
         for evil in ["a\r\nX: y", "a\nb", "a\0b", "a\rb"] {
             let mut head = Head::request("SUBSCRIBE", "sip:a@h");
@@ -354,6 +378,11 @@ mod tests {
             head.fmt(Name::Subject, format_args!("x{evil}"));
             assert_eq!(head.finish(0), Err(EncodeError::LineEnd), "{evil:?}");
             assert_eq!(quote(evil), Err(EncodeError::LineEnd), "{evil:?}");
+        }
+        for (value, ok) in [(&b"a\0b"[..], false), (b"\0", false), (b"\"a\\\0b\"", true)] {
+            let mut head = Head::request("SUBSCRIBE", "sip:a@h");
+            head.bytes(Name::To, value);
+            assert_eq!(head.finish(0).is_ok(), ok, "{value:?}");
         }
         assert_eq!(quote("B \"x\" \\ ö").unwrap(), "\"B \\\"x\\\" \\\\ ö\"");
     }

@@ -18,6 +18,15 @@ pub enum Frame {
     Broken(DecodeError, Bytes),
 }
 
+/// What line ends at the front of a stream come to.
+enum Keepalive {
+    /// There are none.
+    None,
+    /// More has to come before that is known.
+    Half,
+    Whole(Frame),
+}
+
 /// Collects the bytes of one stream; never holds more than one message and what came with it.
 #[derive(Debug, Default)]
 pub struct StreamDecoder {
@@ -54,8 +63,10 @@ impl StreamDecoder {
             return None;
         }
         if self.whole.is_none() {
-            if let Some(keepalive) = self.keepalive() {
-                return keepalive;
+            match self.keepalive() {
+                Keepalive::None => {}
+                Keepalive::Half => return None,
+                Keepalive::Whole(frame) => return Some(frame),
             }
             match self.find_end() {
                 Ok(Some(whole)) => self.whole = Some(whole),
@@ -73,17 +84,17 @@ impl StreamDecoder {
     ///
     /// A lone CRLF at the end of what came is a pong, or the first half of a ping: a ping that comes in two
     /// pieces is taken for two pongs, which its sender learns by the missing answer, so it waits for more.
-    fn keepalive(&mut self) -> Option<Option<Frame>> {
+    fn keepalive(&mut self) -> Keepalive {
         let taken = match &self.buffer[..] {
             [b'\r', b'\n', b'\r', b'\n', ..] => (4, Frame::Ping),
-            [b'\r'] | [b'\r', b'\n', b'\r'] => return Some(None),
+            [b'\r'] | [b'\r', b'\n', b'\r'] => return Keepalive::Half,
             [b'\r', b'\n', ..] => (2, Frame::Pong),
             [b'\n', ..] => (1, Frame::Pong),
-            _ => return None,
+            _ => return Keepalive::None,
         };
         drop(self.buffer.split_to(taken.0));
         self.searched = 0;
-        Some(Some(taken.1))
+        Keepalive::Whole(taken.1)
     }
 
     /// Looks for the end of the headers from where the last search ended; returns the message's length.

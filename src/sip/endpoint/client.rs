@@ -100,6 +100,11 @@ impl<U> Clients<U> {
     pub(super) fn len(&self) -> usize {
         self.slab.len()
     }
+
+    pub(super) fn unanswered(&self) -> usize {
+        let answered = |phase: &Phase| matches!(phase, Phase::Running { machine, .. } if machine.is_completed());
+        self.slab.iter().filter(|(_, client)| !answered(&client.phase)).count()
+    }
 }
 
 impl<U: Copy> Endpoint<U> {

@@ -186,8 +186,8 @@ impl<'a> Via<'a> {
         let end = find_outside(value, b",", false).map_err(|()| malformed())?.unwrap_or(value.len());
         let value = trim(&value[..end]);
         let mut parts = value.splitn(3, '/');
-        let mut part = || parts.next().map(trim).ok_or_else(malformed);
-        let (protocol, version, rest) = (part()?, part()?, part()?);
+        let mut next = || parts.next().map(trim).ok_or_else(malformed);
+        let (protocol, version, rest) = (next()?, next()?, next()?);
         if !protocol.eq_ignore_ascii_case("SIP") || version != "2.0" {
             return Err(malformed());
         }
@@ -251,20 +251,18 @@ impl<'a> NameAddr<'a> {
     pub(crate) fn parse_as(value: &'a [u8], name: Name) -> Result<Self, HeaderError> {
         let malformed = || HeaderError::Malformed(name);
         let value = text_of(value, name)?;
-        let (display, uri, params) = match find_outside(value, b"<", false).map_err(|()| malformed())? {
-            Some(open) => {
-                let close = open + memchr::memchr(b'>', &value.as_bytes()[open..]).ok_or_else(malformed)?;
-                (trim(&value[..open]), &value[open + 1..close], &value[close + 1..])
+        let open = find_outside(value, b"<", false).map_err(|()| malformed())?;
+        let (display, uri, params) = if let Some(open) = open {
+            let close = open + memchr::memchr(b'>', &value.as_bytes()[open..]).ok_or_else(malformed)?;
+            (trim(&value[..open]), &value[open + 1..close], &value[close + 1..])
+        } else {
+            let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
+            let uri = trim(&value[..end]);
+            // §20.10: such a URI has to stand in angle brackets.
+            if uri.contains([',', '?']) {
+                return Err(malformed());
             }
-            None => {
-                let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
-                let uri = trim(&value[..end]);
-                // §20.10: such a URI has to stand in angle brackets.
-                if uri.contains([',', '?']) {
-                    return Err(malformed());
-                }
-                ("", uri, &value[end..])
-            }
+            ("", uri, &value[end..])
         };
         let display_ok = if display.starts_with('"') {
             quoted_len(display) == Some(display.len())

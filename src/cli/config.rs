@@ -1,0 +1,48 @@
+//! `config`: where the files are, what is in force, whether it holds.
+
+use std::fmt::Write as _;
+
+use super::{
+    Context, Exit, Failed,
+    args::{Config, ConfigCommand},
+    output,
+};
+use crate::config::{Paths, PolicyFile};
+
+/// The example that documents every key.
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// Runs what has to work also when the configuration is broken.
+pub(super) fn without_settings(args: &Config, paths: &Paths) -> Option<Exit> {
+    let text = match args.command {
+        Some(ConfigCommand::Example) => EXAMPLE.trim_end().to_owned(),
+        Some(ConfigCommand::Path) | None => {
+            let mut text = String::new();
+            for (what, path) in [
+                ("config", &paths.config_file),
+                ("policy", &paths.policy_file),
+                ("state", &paths.state_dir),
+                ("socket", &paths.socket),
+            ] {
+                let missing = if path.exists() { "" } else { "  (not there)" };
+                let _ = writeln!(text, "{what:<7} {}{missing}", path.display());
+            }
+            text.trim_end().to_owned()
+        }
+        Some(ConfigCommand::Show | ConfigCommand::Check) => return None,
+    };
+    Some(output::print_text(&text))
+}
+
+/// Shows or checks the configuration, which could be read when this is called.
+pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
+    let policy = PolicyFile::load(&context.paths.policy_file)?;
+    // Values that only their use can check.
+    let _builder = crate::agent::builder(&context.settings, &context.env)?;
+    if let Some(ConfigCommand::Show) = args.command {
+        let text = format!("{}\n# policy.toml: default = \"{}\"", context.settings.to_toml(), policy.default);
+        return Ok(output::print_text(&text));
+    }
+    context.output.tell("the configuration and the policy are fine");
+    Ok(Exit::Done)
+}

@@ -1,0 +1,130 @@
+//! What `show` and `watch` share: where lines come from, the agent or a client of this process.
+
+use std::time::Duration;
+
+use super::{Context, Exit, Failed};
+use crate::{
+    agent,
+    client::{Kind, Line, Lines, PresenceClient, parse_target},
+    control::{Connection, Reply, Request},
+};
+
+/// How long one command to the agent may take unless told otherwise.
+const ONE_SHOT: Duration = Duration::from_secs(10);
+
+/// Connects to the agent, if one runs and may be used.
+pub(super) async fn agent(context: &Context) -> Result<Option<Connection>, Failed> {
+    if context.args.no_agent {
+        return Ok(None);
+    }
+    match tokio::time::timeout(limit(context), Connection::open(&context.paths.socket)).await {
+        Ok(connection) => Ok(connection?),
+        Err(_) => Err(no_answer(context)),
+    }
+}
+
+/// Asks the agent for something that is done at once.
+pub(super) async fn ask(agent: &mut Connection, request: &Request, context: &Context) -> Result<Reply, Failed> {
+    match tokio::time::timeout(limit(context), agent.request(request)).await {
+        Ok(reply) => {
+            let reply = reply?;
+            if reply.is_ok() { Ok(reply) } else { Err(Failed::of_reply(reply)) }
+        }
+        Err(_) => Err(no_answer(context)),
+    }
+}
+
+/// Returns the time limit of a command that is not meant to last.
+pub(super) fn limit(context: &Context) -> Duration {
+    context.args.timeout.unwrap_or(ONE_SHOT)
+}
+
+fn no_answer(context: &Context) -> Failed {
+    let waited = crate::config::format_duration(limit(context));
+    Failed::new(Exit::Unreachable, format!("the agent did not answer within {waited}"))
+}
+
+/// Where lines come from.
+pub(super) enum Source {
+    /// The agent.
+    Agent(Connection),
+    /// A client that lives as long as the command.
+    Own { lines: Lines, client: PresenceClient, once: bool, ended: bool },
+}
+
+impl Source {
+    /// Begins to look at targets, by the agent if one runs that can reach them all.
+    pub(super) async fn open(context: &Context, targets: &[String], once: bool) -> Result<Self, Failed> {
+        if let Some(mut agent) = agent(context).await?
+            && reaches(&agent, targets)
+        {
+            let targets = targets.to_vec();
+            let request = if once { Request::Show { targets } } else { Request::Watch { targets } };
+            ask(&mut agent, &request, context).await?;
+            return Ok(Self::Agent(agent));
+        }
+        let user = match context.settings.default_account() {
+            Some((_, account)) => user_of(&account.address).to_owned(),
+            None => context.env.user.clone(),
+        };
+        let builder = PresenceClient::towards(&user, targets).await?;
+        let client = builder
+            .timing(agent::timing(&context.settings))
+            .expires(context.settings.watch.p2p_expires)
+            .lenient(context.settings.interop.lenient)
+            .bind()
+            .await?;
+        let mut lines = Lines::new();
+        for target in targets {
+            lines.add(&client, target, once).await?;
+        }
+        Ok(Self::Own { lines, client, once, ended: false })
+    }
+
+    /// Returns the next lines; none at the end. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Line>>, Failed> {
+        match self {
+            Self::Agent(agent) => match agent.read::<Line>().await? {
+                Some(line) if line.kind == Kind::End => Ok(None),
+                Some(line) => Ok(Some(vec![line])),
+                None => Err(Failed::new(Exit::NoAgent, "the agent ended: what was shown is not kept up any more")),
+            },
+            Self::Own { lines, once, ended, .. } => {
+                if *ended {
+                    return Ok(None);
+                }
+                let news = lines.next().await;
+                *ended = *once && lines.is_ready() || news.last().is_some_and(|line| line.kind == Kind::End);
+                Ok(Some(news))
+            }
+        }
+    }
+
+    /// Ends in good order: subscriptions of our own are taken back.
+    pub(super) async fn close(self) {
+        if let Self::Own { client, lines, .. } = self {
+            drop(lines);
+            client.stop().await;
+        }
+    }
+}
+
+/// Returns whether an agent that listens where this one does can reach the targets.
+fn reaches(agent: &Connection, targets: &[String]) -> bool {
+    let host = agent.peer.listen.first().map_or_else(|| "127.0.0.1".to_owned(), |local| local.ip().to_string());
+    let loopback_only = agent.peer.listen.iter().all(|local| local.ip().is_loopback());
+    !loopback_only
+        || targets.iter().all(|target| {
+            // What names nobody is refused by the agent as well as by us.
+            parse_target(target, &host).is_ok_and(|uri| {
+                let uri = uri.as_ref();
+                let host = uri.host_text().trim_matches(['[', ']']);
+                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            })
+        })
+}
+
+fn user_of(address: &str) -> &str {
+    let rest = address.split_once(':').map_or(address, |(_, rest)| rest);
+    rest.split_once('@').map_or(rest, |(user, _)| user)
+}

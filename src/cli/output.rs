@@ -1,0 +1,214 @@
+//! What is printed: the only place that writes to stdout and stderr.
+
+#![allow(clippy::print_stderr, reason = "this is where the program speaks")]
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
+    process::ExitCode,
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{
+    args::{Color, Global},
+    exit::{Exit, Failed},
+};
+use crate::client::{Freshness, Line, PresenceStatus, PresentityState, WatcherGrade, WatcherInfo, text};
+
+/// How to print.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag or a fact of its own")]
+pub(super) struct Output {
+    json: bool,
+    quiet: bool,
+    terminal: bool,
+    color: bool,
+    width: usize,
+}
+
+/// The reader of stdout has gone: there is nobody left to print for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed;
+
+impl Output {
+    pub(super) fn new(global: &Global) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !plain,
+        };
+        Self { json: global.json, quiet: global.quiet, terminal, color, width: terminal_width() }
+    }
+
+    /// Returns whether JSON lines were asked for.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Returns whether people are reading.
+    pub(super) fn is_terminal(self) -> bool {
+        self.terminal
+    }
+
+    /// Prints a line of data; JSON if asked for, else the words for people, or nothing where there are none.
+    pub(super) fn line(self, line: &Line, with_time: bool) -> Result<(), Closed> {
+        if self.json {
+            return print(&line.to_json());
+        }
+        match self.human(line, with_time) {
+            Some(text) => print(&text),
+            None => Ok(()),
+        }
+    }
+
+    /// Prints words on stderr, unless told to be quiet.
+    pub(super) fn tell(self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Returns what a line says to people: `● alice@host  busy: meeting  since 11:58`.
+    fn human(self, line: &Line, with_time: bool) -> Option<String> {
+        let state = line.to_state()?;
+        let time = if with_time { format!("{}  ", clock(line.ts, "%H:%M:%S")) } else { String::new() };
+        let name = state.display_name();
+        let name = text::visible(name.strip_prefix("sip:").unwrap_or(name));
+        let symbol = if self.terminal { format!("{} ", symbol(&state)) } else { String::new() };
+        let headline = text::visible(&state.headline());
+        let mut tail = String::new();
+        if let Some(since) = state.since.filter(|_| state.status().is_some()) {
+            tail = format!("  since {}", clock(since, "%H:%M"));
+        }
+        if let Some(reason) = why(&state) {
+            let _ = write!(tail, "  [{}]", text::visible(&reason));
+        }
+        if !self.terminal {
+            return Some(format!("{time}{name}\t{headline}{}", tail.replace("  ", "\t")));
+        }
+        // The note gives way, never the name and the time.
+        let fixed = text::width(&time) + text::width(&symbol) + text::width(&name) + 2 + text::width(&tail);
+        let room = self.width.saturating_sub(fixed).max(8);
+        let headline = self.paint(&text::truncate_to_width(&headline, room), &state);
+        Some(format!("{time}{symbol}{name}  {headline}{tail}"))
+    }
+
+    fn paint(self, text: &str, state: &PresentityState) -> String {
+        let code = match (state.freshness, state.status()) {
+            _ if !self.color => return text.to_owned(),
+            (Freshness::Fresh, Some(PresenceStatus::Available | PresenceStatus::Custom(_))) => "32",
+            (Freshness::Fresh, Some(PresenceStatus::Busy | PresenceStatus::InCall)) => "33",
+            (Freshness::Fresh, Some(PresenceStatus::Away)) => "36",
+            (Freshness::Fresh, Some(PresenceStatus::DoNotDisturb))
+            | (Freshness::Failed(_) | Freshness::Rejected, _) => "31",
+            _ => "2",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    /// Prints the list of watchers.
+    pub(super) fn watchers(self, watchers: &[WatcherInfo]) -> Result<(), Closed> {
+        if self.json {
+            for (seq, watcher) in (0..).zip(watchers) {
+                print(&Line::watcher(seq, Timestamp::now(), watcher.clone()).to_json())?;
+            }
+            return Ok(());
+        }
+        let widest = watchers.iter().map(|w| text::width(&shown_watcher(w))).max().unwrap_or_default().min(50);
+        for watcher in watchers {
+            let name = shown_watcher(watcher);
+            let pad = " ".repeat(widest.saturating_sub(text::width(&name)));
+            let since = watcher.since.map(|since| format!("  since {}", clock(since, "%H:%M"))).unwrap_or_default();
+            let state = if watcher.state == "pending" { "waits for your approval" } else { &watcher.state };
+            print(&format!("{name}{pad}  {state}{since}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns a time of today in the given format, another with its date.
+fn clock(at: Timestamp, format: &str) -> String {
+    let zone = TimeZone::system();
+    let (at, now) = (at.to_zoned(zone.clone()), Timestamp::now().to_zoned(zone));
+    let date = if at.date() == now.date() { String::new() } else { format!("{} ", at.strftime("%Y-%m-%d")) };
+    format!("{date}{}", at.strftime(format))
+}
+
+fn shown_watcher(watcher: &WatcherInfo) -> String {
+    let who = text::visible(watcher.who.strip_prefix("sip:").unwrap_or(&watcher.who));
+    if watcher.identity == WatcherGrade::Claimed { format!("claims to be {who}") } else { who }
+}
+
+/// Says why a state is not what one would wish.
+fn why(state: &PresentityState) -> Option<String> {
+    if let Some(warning) = &state.warning {
+        return Some(warning.clone());
+    }
+    let reason = state.subscription.as_ref().and_then(|subscription| subscription.reason.clone());
+    match state.freshness {
+        Freshness::Fresh => None,
+        Freshness::Pending => Some("waits for their approval".to_owned()),
+        Freshness::Rejected | Freshness::Failed(_) | Freshness::Stale | Freshness::Unknown => reason,
+    }
+}
+
+/// Colour is never alone: each status has a sign of its own.
+fn symbol(state: &PresentityState) -> &'static str {
+    match (state.freshness, state.status()) {
+        (Freshness::Pending, _) => "?",
+        (Freshness::Rejected | Freshness::Failed(_), _) => "!",
+        (Freshness::Unknown, _) | (_, None) => "·",
+        (Freshness::Stale, _) => "~",
+        (Freshness::Fresh, Some(status)) => match status {
+            PresenceStatus::Available => "●",
+            PresenceStatus::Busy => "◐",
+            PresenceStatus::Away => "◔",
+            PresenceStatus::DoNotDisturb => "⊘",
+            PresenceStatus::InCall => "☎",
+            PresenceStatus::Offline => "○",
+            PresenceStatus::Custom(_) => "◆",
+        },
+    }
+}
+
+/// Returns the width to print for: the terminal's, else no limit worth the name.
+fn terminal_width() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    told.filter(|columns| *columns >= 20).unwrap_or_else(|| {
+        terminal_size::terminal_size().map_or(1000, |(terminal_size::Width(columns), _)| usize::from(columns).max(20))
+    })
+}
+
+fn print(text: &str) -> Result<(), Closed> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush())
+        .map_err(|_| Closed)
+}
+
+/// Prints text as it is.
+pub(super) fn print_text(text: &str) -> Exit {
+    print(text).map_or_else(Into::into, |()| Exit::Done)
+}
+
+/// Prints why a command failed, in one line, and the way out in one more.
+pub(super) fn complain(failed: &Failed) -> ExitCode {
+    eprintln!("sippresence: {}", failed.message.replace('\n', " "));
+    if let Some(hint) = &failed.hint {
+        eprintln!("hint: {hint}");
+    }
+    failed.exit.into()
+}
+
+impl From<Closed> for Exit {
+    /// A pipe that closes ends us quietly.
+    fn from(_: Closed) -> Self {
+        Self::Done
+    }
+}

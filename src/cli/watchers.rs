@@ -1,0 +1,58 @@
+//! `watchers`: who watches me, and who may.
+
+use super::{
+    Context, Exit, Failed,
+    args::{Watchers, WatchersCommand},
+    looking::{agent, ask},
+};
+use crate::{
+    config::{List, PolicyFile, identity::normalize},
+    control::Request,
+};
+
+/// Lists watchers or decides about them.
+pub(super) async fn run(context: &Context, args: Watchers) -> Result<Exit, Failed> {
+    match args.command.unwrap_or(WatchersCommand::List) {
+        WatchersCommand::List => list(context).await,
+        WatchersCommand::Allow(who) => decide(context, who.who, Some(List::Allow), "may see you").await,
+        WatchersCommand::PoliteBlock(who) => {
+            decide(context, who.who, Some(List::PoliteBlock), "sees you as offline").await
+        }
+        WatchersCommand::Block(who) => decide(context, who.who, Some(List::Block), "is refused").await,
+        WatchersCommand::Forget(who) => decide(context, who.who, None, "is on no list any more").await,
+    }
+}
+
+async fn list(context: &Context) -> Result<Exit, Failed> {
+    let mut agent = agent(context).await?.ok_or_else(Failed::no_agent)?;
+    let reply = ask(&mut agent, &Request::Watchers {}, context).await?;
+    if reply.watchers.is_empty() {
+        context.output.tell("nobody watches you");
+    }
+    Ok(context.output.watchers(&reply.watchers).map_or_else(Into::into, |()| Exit::Done))
+}
+
+/// Writes a decision down; a running agent puts it in force at once.
+async fn decide(context: &Context, who: Vec<String>, list: Option<List>, then: &str) -> Result<Exit, Failed> {
+    let usage = |reason: String| Failed::new(Exit::Usage, reason);
+    let names: Vec<String> =
+        who.iter().map(|who| normalize(who).map_err(|error| usage(error.to_string()))).collect::<Result<_, _>>()?;
+    if let Some(mut agent) = agent(context).await? {
+        let list = list.map(|list| list.action().to_string());
+        ask(&mut agent, &Request::Decide { who: names.clone(), list }, context).await?;
+    } else {
+        for name in &names {
+            let path = &context.paths.policy_file;
+            match list {
+                Some(list) => PolicyFile::set(path, name, list),
+                None => PolicyFile::forget(path, name),
+            }
+            .map_err(|error| usage(error.to_string()))?;
+        }
+    }
+    for name in &names {
+        let name = crate::client::text::visible(name.strip_prefix("sip:").unwrap_or(name));
+        context.output.tell(&format!("{name} {then}"));
+    }
+    Ok(Exit::Done)
+}

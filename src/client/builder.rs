@@ -1,0 +1,258 @@
+//! Choosing the details of a client, and starting it.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use tokio::sync::{broadcast, mpsc};
+
+use super::{
+    Action, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Shared, Timing,
+    driver::{COMMANDS, Driver},
+};
+use crate::{
+    net::{
+        address::{all_machine_addresses, host_name},
+        clock::Clock,
+        listen::Listeners,
+        resolve,
+    },
+    presence::core::{Core, CoreConfig, Now},
+    sip::uri::{Host, Uri, escape_user},
+};
+
+/// How many events a slow reader of [`PresenceClient::events`] may be behind.
+const EVENTS: usize = 1024;
+
+/// A client whose details are still to be chosen; [`bind`](Self::bind) starts it.
+#[derive(Clone, Debug)]
+#[must_use = "a client starts with `bind`"]
+pub struct ClientBuilder {
+    address: String,
+    display_name: Option<String>,
+    listen: Vec<IpAddr>,
+    port: Option<PortChoice>,
+    names: Vec<String>,
+    policy: Policy,
+    timing: Timing,
+    open_when: OpenWhen,
+    min_expires: Duration,
+    max_subscriptions: usize,
+    expires: Duration,
+    lenient: bool,
+    device: Option<String>,
+    device_id: Option<String>,
+    language: Option<String>,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            display_name: None,
+            listen: Vec::new(),
+            port: None,
+            names: Vec::new(),
+            policy: Policy::default(),
+            timing: Timing::default(),
+            open_when: OpenWhen::default(),
+            min_expires: Duration::from_mins(1),
+            max_subscriptions: 10_000,
+            expires: Duration::from_mins(5),
+            lenient: true,
+            device: None,
+            device_id: None,
+            language: None,
+        }
+    }
+
+    /// Sets the name that goes with our address.
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    /// Listens on these addresses of the machine instead of the one in our address.
+    pub fn listen(mut self, addresses: impl Into<Vec<IpAddr>>) -> Self {
+        self.listen = addresses.into();
+        self
+    }
+
+    /// Chooses the port; one that stands in the address counts more.
+    pub fn port(mut self, port: PortChoice) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Takes whatever port the system gives.
+    pub fn any_port(self) -> Self {
+        self.port(PortChoice::Any)
+    }
+
+    /// Adds host names under which others address us.
+    pub fn names(mut self, names: impl Into<Vec<String>>) -> Self {
+        self.names = names.into();
+        self
+    }
+
+    /// Says who may see us.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Says what those get whom no rule covers; without it they wait for approval.
+    pub fn default_action(mut self, action: Action) -> Self {
+        self.policy.default = action;
+        self
+    }
+
+    /// Sets the base timers of RFC 3261 §17.1.1.1.
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Says which statuses are sent as open.
+    pub fn open_when(mut self, open_when: OpenWhen) -> Self {
+        self.open_when = open_when;
+        self
+    }
+
+    /// Sets the shortest subscription that is granted.
+    pub fn min_expires(mut self, shortest: Duration) -> Self {
+        self.min_expires = shortest;
+        self
+    }
+
+    /// Sets how many subscriptions are served at most.
+    pub fn max_subscriptions(mut self, most: usize) -> Self {
+        self.max_subscriptions = most;
+        self
+    }
+
+    /// Sets for how long to subscribe at a time.
+    pub fn expires(mut self, expires: Duration) -> Self {
+        self.expires = expires;
+        self
+    }
+
+    /// Says whether to take what peers of older days get wrong.
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
+    }
+
+    /// Tells others what this device is called.
+    pub fn device(mut self, name: impl Into<String>) -> Self {
+        self.device = Some(name.into());
+        self
+    }
+
+    /// Sets the URN of this device, `urn:uuid:…`; without it each start makes one.
+    pub fn device_id(mut self, urn: impl Into<String>) -> Self {
+        self.device_id = Some(urn.into());
+        self
+    }
+
+    /// Sets the language in which notes are preferred.
+    pub fn language(mut self, tag: impl Into<String>) -> Self {
+        self.language = Some(tag.into());
+        self
+    }
+
+    /// Binds the sockets and starts the client's task on the current runtime.
+    ///
+    /// # Errors
+    /// When the address names no address of this machine, or its port is taken.
+    pub async fn bind(self) -> Result<PresenceClient, ClientError> {
+        let bad = |reason: String| ClientError::Address { address: self.address.clone(), reason };
+        let uri = parse_own(&self.address).map_err(bad)?;
+        let view = uri.as_ref();
+        let listen = if self.listen.is_empty() {
+            match view.host() {
+                Host::Ip(ip) => vec![ip],
+                Host::Name(name) => local_addresses_of(name).await.map_err(bad)?,
+            }
+        } else {
+            self.listen.clone()
+        };
+        let port = match view.port() {
+            Some(port) => PortChoice::Fixed(port),
+            None => self.port.clone().unwrap_or_default(),
+        };
+        let listeners = Listeners::bind(&listen, port)?;
+        let locals: Vec<_> = listeners.addresses().collect();
+        let rng: StdRng = rand::make_rng();
+        let device_id = self.device_id.clone().unwrap_or_else(random_urn);
+        let address: Uri = view.aor().parse().map_err(|error: crate::sip::uri::UriError| bad(error.to_string()))?;
+        let mut names = vec![host_name()];
+        names.extend(self.names.iter().cloned());
+        let config = CoreConfig {
+            address: address.clone(),
+            display_name: self.display_name,
+            locals: locals.clone(),
+            machine: all_machine_addresses(),
+            names,
+            timing: self.timing,
+            device_id,
+            device: self.device,
+            open_when: self.open_when,
+            policy: self.policy,
+            min_expires: wire_seconds(self.min_expires),
+            max_subscriptions: self.max_subscriptions,
+            expires: wire_seconds(self.expires).max(1),
+            retry_cap: Duration::from_mins(2),
+            lenient: self.lenient,
+            language: self.language,
+        };
+        let now = Now { at: Clock::now(), wall: Timestamp::now() };
+        let core = Core::new(config, rng, now).map_err(|_| ClientError::DisplayName)?;
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (releases, given_up) = mpsc::unbounded_channel();
+        let (events, _) = broadcast::channel(EVENTS);
+        let driver = Driver::new(core, listeners, inbox, given_up, events.clone())?;
+        tokio::spawn(driver.run());
+        let default_host = address.as_ref().host_text().to_owned();
+        let address = address.as_str().to_owned();
+        let shared = Shared { address, locals, default_host, commands, releases, events };
+        Ok(PresenceClient { shared: Arc::new(shared) })
+    }
+}
+
+/// Reads our own address: `sip:alice@host`, or the same without its scheme.
+fn parse_own(address: &str) -> Result<Uri, String> {
+    let text = match address.rsplit_once('@') {
+        Some((user, host)) if !user.contains(':') => format!("sip:{}@{host}", escape_user(user)),
+        _ => address.to_owned(),
+    };
+    let uri: Uri = text.parse().map_err(|error: crate::sip::uri::UriError| error.to_string())?;
+    match uri.as_ref().scheme() {
+        crate::sip::uri::Scheme::Sip => Ok(uri),
+        _ => Err("it must begin with `sip:`".into()),
+    }
+}
+
+/// Looks a name of this machine up.
+async fn local_addresses_of(name: &str) -> Result<Vec<IpAddr>, String> {
+    let machine = all_machine_addresses();
+    let found = resolve::lookup(name, 5060).await.map_err(|error| error.to_string())?;
+    let mut ours: Vec<IpAddr> =
+        found.iter().map(std::net::SocketAddr::ip).filter(|ip| ip.is_loopback() || machine.contains(ip)).collect();
+    ours.dedup();
+    if ours.is_empty() { Err(format!("{name} is no name of this machine")) } else { Ok(ours) }
+}
+
+fn wire_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// Makes a URN of a random UUID (RFC 9562 §5.4).
+pub fn random_urn() -> String {
+    use rand::RngExt as _;
+    let mut rng: StdRng = rand::make_rng();
+    let bits: u128 = rng.random();
+    let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    format!("urn:uuid:{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}

@@ -1,0 +1,442 @@
+//! The loop that owns a core: feeds it inputs, does what it wants done, keeps the feeds.
+//!
+//! It knows no protocol. One turn is: wait for an input, hand it in, carry out the effects, tell the readers;
+//! NOTIFYs that wait are pumped in portions, and inputs are read between two of them.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tracing::{trace, warn};
+
+use super::{
+    Action, Policy, PresenceEvent, Published,
+    feed::{Item, Slot},
+};
+use crate::{
+    net::{
+        clock::{Clock, Sleeper},
+        listen::Listeners,
+        resolve,
+        stream::{ConnHandle, StreamEvent, connect, spawn_connection},
+        udp::RecvBatch,
+    },
+    presence::core::{Core, Input, Key, Now, Outbox, OwnPresence, Subscribing, WatchId, Watcher},
+    sip::{
+        effect::{Effect, QueryId},
+        transport::{ConnId, Flow, Packet, Transport},
+        uri::Uri,
+    },
+};
+
+/// How many commands may wait.
+pub(super) const COMMANDS: usize = 64;
+/// How many NOTIFYs are made between two looks at the sockets.
+const PORTION: usize = 64;
+/// How many datagrams may wait for the kernel; the oldest are dropped first, as a full network would.
+const MAX_WAITING: usize = 8192;
+/// How many events of connections may wait.
+const STREAM_EVENTS: usize = 256;
+/// How long a goodbye may take (NOT-23).
+const GOODBYE: Duration = Duration::from_secs(2);
+/// A clock that gained more than this on the one that stands still in sleep tells of a sleep (SEC-20).
+const SLEPT: Duration = Duration::from_secs(5);
+
+/// What a handle asks of the loop.
+#[derive(Debug)]
+pub(super) enum Command {
+    Publish(Box<Published>, oneshot::Sender<()>),
+    Clear(oneshot::Sender<()>),
+    Own(oneshot::Sender<Arc<OwnPresence>>),
+    Watch { uri: Uri, presentity: String, once: bool, slot: Weak<Slot>, place: u64, reply: oneshot::Sender<WatchId> },
+    Follow { key: Key, slot: Weak<Slot>, place: u64, reply: oneshot::Sender<()> },
+    Decide(String, Option<Action>, oneshot::Sender<()>),
+    SetPolicy(Policy, oneshot::Sender<()>),
+    Watchers(oneshot::Sender<Vec<Watcher>>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// One reader of one thing went away.
+#[derive(Debug)]
+pub(super) struct Release {
+    pub(super) id: WatchId,
+    pub(super) slot: Weak<Slot>,
+    pub(super) place: u64,
+}
+
+#[derive(Debug)]
+struct Reader {
+    slot: Weak<Slot>,
+    place: u64,
+}
+
+/// The loop; see the module's text.
+#[derive(Debug)]
+pub(super) struct Driver {
+    core: Core,
+    listeners: Listeners,
+    batch: RecvBatch,
+    conns: HashMap<ConnId, ConnHandle>,
+    accepted: u64,
+    stream_events: mpsc::Receiver<StreamEvent>,
+    stream_sender: mpsc::Sender<StreamEvent>,
+    answers: mpsc::Receiver<(QueryId, Result<Vec<SocketAddr>, String>)>,
+    answer_sender: mpsc::Sender<(QueryId, Result<Vec<SocketAddr>, String>)>,
+    inbox: mpsc::Receiver<Command>,
+    released: mpsc::UnboundedReceiver<Release>,
+    events: broadcast::Sender<PresenceEvent>,
+    readers: HashMap<Key, Vec<Reader>>,
+    waiting: VecDeque<(SocketAddr, SocketAddr, Packet)>,
+    sleeper: Sleeper,
+    clock: Clock,
+    out: Outbox,
+}
+
+enum Wake {
+    Command(Option<Command>),
+    Released(Option<Release>),
+    Datagrams(io::Result<(SocketAddr, usize)>),
+    Accepted(tokio::net::TcpStream),
+    Stream(StreamEvent),
+    Answer(QueryId, Result<Vec<SocketAddr>, String>),
+    Writable,
+    Pump,
+    Time,
+}
+
+impl Driver {
+    pub(super) fn new(
+        core: Core,
+        listeners: Listeners,
+        inbox: mpsc::Receiver<Command>,
+        released: mpsc::UnboundedReceiver<Release>,
+        events: broadcast::Sender<PresenceEvent>,
+    ) -> io::Result<Self> {
+        let (stream_sender, stream_events) = mpsc::channel(STREAM_EVENTS);
+        let (answer_sender, answers) = mpsc::channel(STREAM_EVENTS);
+        Ok(Self {
+            core,
+            listeners,
+            batch: RecvBatch::new(),
+            conns: HashMap::new(),
+            accepted: 0,
+            stream_events,
+            stream_sender,
+            answers,
+            answer_sender,
+            inbox,
+            released,
+            events,
+            readers: HashMap::new(),
+            waiting: VecDeque::new(),
+            sleeper: Sleeper::new()?,
+            clock: Clock::new(),
+            out: Outbox::default(),
+        })
+    }
+
+    /// Runs until it is told to stop or nobody holds a handle any more.
+    pub(super) async fn run(mut self) {
+        let mut stopped = None;
+        let mut leave_by = None;
+        loop {
+            let wake = match self.wait(leave_by.is_some()).await {
+                Ok(wake) => wake,
+                Err(error) => {
+                    warn!(%error, "the network is unusable");
+                    break;
+                }
+            };
+            let now = Self::now();
+            if self.clock.suspended() > SLEPT {
+                self.core.handle(Input::Resumed, now, &mut self.out);
+            }
+            match wake {
+                Wake::Command(None) if leave_by.is_none() => leave_by = Some(self.leave(now)),
+                Wake::Command(Some(Command::Stop(reply))) => {
+                    stopped = Some(reply);
+                    leave_by = Some(self.leave(now));
+                }
+                other => self.take(other, now),
+            }
+            self.flush();
+            if leave_by.is_some_and(|by| now.at >= by || !self.core.is_busy() && self.waiting.is_empty()) {
+                break;
+            }
+        }
+        for readers in self.readers.values() {
+            for reader in readers {
+                if let Some(slot) = reader.slot.upgrade() {
+                    slot.put(reader.place, Item::Gone);
+                }
+            }
+        }
+        drop(self);
+        if let Some(reply) = stopped {
+            // Whoever asked may be gone by now.
+            let _ = reply.send(());
+        }
+    }
+
+    fn now() -> Now {
+        Now { at: Clock::now(), wall: Timestamp::now() }
+    }
+
+    fn leave(&mut self, now: Now) -> crate::sip::time::Instant {
+        self.core.go_offline(now, &mut self.out);
+        now.at + GOODBYE
+    }
+
+    async fn wait(&mut self, leaving: bool) -> io::Result<Wake> {
+        let pump = self.core.wants_pump();
+        let mut deadline = self.core.deadline();
+        if leaving {
+            let soon = Clock::now() + Duration::from_millis(50);
+            deadline = Some(deadline.map_or(soon, |at| at.min(soon)));
+        }
+        let blocked = self.waiting.front().map(|(local, ..)| *local);
+        tokio::select! {
+            biased;
+            command = self.inbox.recv(), if !leaving => Ok(Wake::Command(command)),
+            Some(release) = self.released.recv() => Ok(Wake::Released(Some(release))),
+            received = self.listeners.recv(&mut self.batch) => {
+                Ok(Wake::Datagrams(received.map(|(socket, count)| (socket.local_addr(), count))))
+            }
+            Some(event) = self.stream_events.recv() => Ok(Wake::Stream(event)),
+            (stream, _) = self.listeners.accept() => Ok(Wake::Accepted(stream)),
+            Some((query, answer)) = self.answers.recv() => Ok(Wake::Answer(query, answer)),
+            writable = writable(&self.listeners, blocked), if blocked.is_some() => writable.map(|()| Wake::Writable),
+            () = std::future::ready(()), if pump => Ok(Wake::Pump),
+            slept = self.sleeper.until(deadline) => slept.map(|()| Wake::Time),
+        }
+    }
+
+    fn take(&mut self, wake: Wake, now: Now) {
+        match wake {
+            Wake::Command(Some(command)) => self.command(command, now),
+            Wake::Released(Some(release)) => {
+                if let Some(readers) = self.readers.get_mut(&Key::Watch(release.id)) {
+                    readers.retain(|reader| !(reader.slot.ptr_eq(&release.slot) && reader.place == release.place));
+                    if readers.is_empty() {
+                        self.readers.remove(&Key::Watch(release.id));
+                    }
+                }
+                self.core.unwatch(release.id, now, &mut self.out);
+            }
+            Wake::Datagrams(Ok((local, 0))) => {
+                let errors = self.listeners.udp_on(local).map(crate::net::udp::UdpSocket::take_errors);
+                for (remote, error) in errors.unwrap_or_default() {
+                    trace!(%remote, %error, "a datagram could not be delivered");
+                    self.core.handle(Input::SendFailed(remote), now, &mut self.out);
+                }
+            }
+            Wake::Datagrams(Ok((local, _))) => {
+                for (remote, bytes) in self.batch.iter() {
+                    self.core.handle(Input::Datagram { local, remote, bytes }, now, &mut self.out);
+                }
+            }
+            Wake::Datagrams(Err(error)) => warn!(%error, "a socket cannot be read"),
+            Wake::Accepted(stream) => {
+                self.accepted += 1;
+                let conn = ConnId::accepted(self.accepted);
+                self.conns.insert(conn, spawn_connection(stream, conn, self.stream_sender.clone()));
+            }
+            Wake::Stream(event) => self.stream(event, now),
+            Wake::Answer(query, answer) => {
+                self.core.handle(Input::Resolved { query, answer }, now, &mut self.out);
+            }
+            Wake::Pump => self.core.pump(PORTION, now, &mut self.out),
+            Wake::Time => self.core.handle(Input::Tick, now, &mut self.out),
+            Wake::Writable | Wake::Command(None) | Wake::Released(None) => {}
+        }
+    }
+
+    fn stream(&mut self, event: StreamEvent, now: Now) {
+        let input = match &event {
+            StreamEvent::Opened { conn, local, remote, .. } => {
+                Input::Opened(Flow { transport: Transport::Tcp, local: *local, remote: *remote, conn: Some(*conn) })
+            }
+            StreamEvent::Data { conn, bytes } => Input::Data { conn: *conn, bytes },
+            StreamEvent::Closed { conn, .. } | StreamEvent::ConnectFailed { conn, .. } => {
+                self.conns.remove(conn);
+                Input::Closed(*conn)
+            }
+        };
+        self.core.handle(input, now, &mut self.out);
+    }
+
+    fn command(&mut self, command: Command, now: Now) {
+        // Whoever asked may have stopped waiting; then nobody needs the answer.
+        match command {
+            Command::Publish(published, reply) => {
+                self.core.publish(*published, now, &mut self.out);
+                let _ = reply.send(());
+            }
+            Command::Clear(reply) => {
+                self.core.clear(now, &mut self.out);
+                let _ = reply.send(());
+            }
+            Command::Own(reply) => {
+                let _ = reply.send(self.core.own());
+            }
+            Command::Watch { uri, presentity, once, slot, place, reply } => {
+                let how = if once { Subscribing::Once } else { Subscribing::Lasting };
+                let id = self.core.watch(uri, &presentity, how, now, &mut self.out);
+                self.follow(Key::Watch(id), slot, place);
+                if let Err(id) = reply.send(id) {
+                    self.core.unwatch(id, now, &mut self.out);
+                }
+            }
+            Command::Follow { key, slot, place, reply } => {
+                self.follow(key, slot, place);
+                let _ = reply.send(());
+            }
+            Command::Decide(who, action, reply) => {
+                let mut policy = self.core.policy().clone();
+                match action {
+                    Some(action) => policy.set(&who, action),
+                    None => policy.forget(&who),
+                }
+                self.core.set_policy(policy, now, &mut self.out);
+                let _ = reply.send(());
+            }
+            Command::SetPolicy(policy, reply) => {
+                self.core.set_policy(policy, now, &mut self.out);
+                let _ = reply.send(());
+            }
+            Command::Watchers(reply) => {
+                let _ = reply.send(self.core.watchers());
+            }
+            Command::Stop(_) => {}
+        }
+    }
+
+    /// Adds a reader, who begins with the newest state.
+    fn follow(&mut self, key: Key, slot: Weak<Slot>, place: u64) {
+        let item = self.item(key);
+        if let (Some(slot), Some(item)) = (slot.upgrade(), item) {
+            slot.put(place, item);
+        }
+        self.readers.entry(key).or_default().push(Reader { slot, place });
+    }
+
+    fn item(&self, key: Key) -> Option<Item> {
+        Some(match key {
+            Key::Watch(id) => Item::Presentity { state: self.core.state(id)?, settled: self.core.is_settled(id) },
+            Key::Own => Item::Own(self.core.own()),
+            Key::Watchers => Item::Watchers(Arc::new(self.core.watchers())),
+        })
+    }
+
+    /// Carries out what the core wants done, and tells the readers what changed.
+    fn flush(&mut self) {
+        // What could not be sent may call for more.
+        while !(self.out.effects.is_empty() && self.out.events.is_empty() && self.out.changed.is_empty()) {
+            self.perform();
+        }
+        self.send_waiting();
+    }
+
+    fn perform(&mut self) {
+        for effect in std::mem::take(&mut self.out.effects) {
+            match effect {
+                Effect::Send { local, remote, packet } => {
+                    if self.waiting.len() == MAX_WAITING {
+                        self.waiting.pop_front();
+                    }
+                    self.waiting.push_back((local, remote, packet));
+                }
+                Effect::Open { conn, local, remote, .. } => {
+                    let handle = connect(Some(local), remote, conn, self.stream_sender.clone());
+                    self.conns.insert(conn, handle);
+                }
+                Effect::Write { conn, packet } => {
+                    if let Some(handle) = self.conns.get(&conn)
+                        && let Err(error) = handle.send(packet)
+                    {
+                        warn!(%error, "dropped a connection");
+                    }
+                }
+                Effect::Close { conn } => {
+                    if let Some(handle) = self.conns.remove(&conn) {
+                        handle.close();
+                    }
+                }
+                Effect::Resolve { query, host, port } => {
+                    let answers = self.answer_sender.clone();
+                    tokio::spawn(async move {
+                        let answer = resolve::lookup(&host, port).await.map_err(|error| error.to_string());
+                        // A loop that ended needs no answer.
+                        let _ = answers.send((query, answer)).await;
+                    });
+                }
+            }
+        }
+        self.send_waiting();
+        for event in self.out.events.drain(..) {
+            // Without a reader there is nobody to tell.
+            let _ = self.events.send(event);
+        }
+        for key in std::mem::take(&mut self.out.changed) {
+            self.tell(key);
+        }
+    }
+
+    fn tell(&mut self, key: Key) {
+        let Some(item) = self.readers.contains_key(&key).then(|| self.item(key)).flatten() else { return };
+        if let Some(readers) = self.readers.get_mut(&key) {
+            readers.retain(|reader| {
+                let slot = reader.slot.upgrade();
+                if let Some(slot) = &slot {
+                    slot.put(reader.place, item.clone());
+                }
+                slot.is_some()
+            });
+        }
+    }
+
+    /// Sends the datagrams that wait, in batches for each socket in turn, until the kernel takes no more.
+    fn send_waiting(&mut self) {
+        let mut failed = BTreeSet::new();
+        while let Some((local, ..)) = self.waiting.front() {
+            let local = *local;
+            let batch: Vec<(SocketAddr, &Packet)> = self
+                .waiting
+                .iter()
+                .take_while(|(from, ..)| *from == local)
+                .take(32)
+                .map(|(_, remote, packet)| (*remote, packet))
+                .collect();
+            let Some(socket) = self.listeners.udp_on(local) else {
+                self.waiting.pop_front();
+                continue;
+            };
+            let (count, errors) = socket.try_send(&batch);
+            let all = count == batch.len();
+            failed.extend(errors.into_iter().map(|(remote, _)| remote));
+            self.waiting.drain(..count);
+            if !all {
+                break;
+            }
+        }
+        if !failed.is_empty() {
+            let now = Self::now();
+            for remote in failed {
+                self.core.handle(Input::SendFailed(remote), now, &mut self.out);
+            }
+        }
+    }
+}
+
+async fn writable(listeners: &Listeners, local: Option<SocketAddr>) -> io::Result<()> {
+    match local.and_then(|local| listeners.udp_on(local)) {
+        Some(socket) => socket.writable().await,
+        None => std::future::pending().await,
+    }
+}

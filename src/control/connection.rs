@@ -1,0 +1,110 @@
+//! One connection, from either end: lines of JSON with a limit.
+
+use std::{io, path::Path};
+
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
+
+use super::{Hello, MAX_LINE, PROTOCOL, Reply, Request};
+
+/// Why talking over the control socket failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The socket cannot be used.
+    #[error("the agent's socket cannot be used: {0}")]
+    Io(#[from] io::Error),
+    /// The other end closed.
+    #[error("the agent closed the connection")]
+    Closed,
+    /// The other end is of another version.
+    #[error("the agent is version {version} and speaks protocol {theirs}, this program protocol {PROTOCOL}")]
+    Protocol {
+        /// Its version.
+        version: String,
+        /// Its protocol.
+        theirs: u32,
+    },
+    /// What came is no line of the protocol.
+    #[error("a line that is not understood: {0}")]
+    Malformed(String),
+    /// What came is longer than a line may be.
+    #[error("a line longer than {MAX_LINE} bytes")]
+    TooLong,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    /// What the other end said first.
+    pub peer: Hello,
+}
+
+impl Connection {
+    /// Connects to an agent; none if no agent listens there.
+    pub async fn open(path: &Path) -> Result<Option<Self>, ControlError> {
+        let stream = match UnixStream::connect(path).await {
+            Ok(stream) => stream,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Self::greet(stream, Hello::new()).await.map(Some)
+    }
+
+    /// Exchanges greetings.
+    pub(super) async fn greet(stream: UnixStream, hello: Hello) -> Result<Self, ControlError> {
+        let mut connection = Self { stream, buffer: Vec::new(), peer: hello.clone() };
+        connection.write(&hello).await?;
+        let peer: Hello = connection.read().await?.ok_or(ControlError::Closed)?;
+        if peer.protocol != PROTOCOL {
+            return Err(ControlError::Protocol { version: peer.version, theirs: peer.protocol });
+        }
+        connection.peer = peer;
+        Ok(connection)
+    }
+
+    /// Sends a request and waits for its reply.
+    pub async fn request(&mut self, request: &Request) -> Result<Reply, ControlError> {
+        self.write(request).await?;
+        self.read().await?.ok_or(ControlError::Closed)
+    }
+
+    /// Reads the next line; none when the other end closed. Cancel-safe.
+    pub async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(|error| ControlError::Malformed(error.to_string()));
+            }
+            if self.buffer.len() > MAX_LINE {
+                return Err(ControlError::TooLong);
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Writes one line.
+    pub async fn write(&mut self, line: &impl Serialize) -> Result<(), ControlError> {
+        let mut bytes = serde_json::to_vec(line).map_err(|error| ControlError::Malformed(error.to_string()))?;
+        bytes.push(b'\n');
+        Ok(self.stream.write_all(&bytes).await?)
+    }
+
+    /// Waits until the other end closes; whatever it still says is not listened to.
+    pub async fn closed(&mut self) {
+        let mut rest = [0; 512];
+        while !matches!(self.stream.read(&mut rest).await, Ok(0) | Err(_)) {}
+    }
+}

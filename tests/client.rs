@@ -1,0 +1,151 @@
+//! The library as its user meets it: real sockets on loopback, ports that the kernel picks.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use sippresence::client::{
+    Action, BuddyList, Freshness, PresenceClient, PresenceEvent, PresenceStatus, PresenceWatcher, Timing,
+};
+use tokio::time::timeout;
+
+/// Far longer than anything here takes; reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn client(user: &str, default: Action) -> PresenceClient {
+    let t1 = Duration::from_millis(50);
+    let timing = Timing { t1, ..Timing::default() };
+    let builder = PresenceClient::builder(&format!("sip:{user}@127.0.0.1")).any_port().timing(timing);
+    builder.default_action(default).bind().await.unwrap()
+}
+
+async fn until(watcher: &mut PresenceWatcher, status: PresenceStatus) -> sippresence::client::Presence {
+    timeout(PATIENCE, async {
+        loop {
+            let presence = watcher.recv().await.unwrap();
+            if presence.status == status {
+                return presence;
+            }
+        }
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_status_and_its_note_reach_a_watcher_and_so_does_the_next() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    alice.presence(PresenceStatus::Busy).note("meeting").await.unwrap();
+    let mut watcher = bob.watch(&alice.uri()).await.unwrap();
+    let presence = until(&mut watcher, PresenceStatus::Busy).await;
+    assert_eq!(presence.note.as_deref(), Some("meeting"));
+    assert_eq!(presence.freshness, Freshness::Fresh);
+    alice.presence(PresenceStatus::Available).await.unwrap();
+    until(&mut watcher, PresenceStatus::Available).await;
+}
+
+#[tokio::test]
+async fn a_stranger_waits_until_accepted_and_is_cut_off_when_rejected() {
+    let (alice, bob) = (client("alice", Action::Ask).await, client("bob", Action::Ask).await);
+    let mut events = alice.events();
+    alice.presence(PresenceStatus::Available).await.unwrap();
+    let mut watcher = bob.watch(&alice.uri()).await.unwrap();
+    let first = timeout(PATIENCE, watcher.recv()).await.unwrap().unwrap();
+    assert_eq!(first.freshness, Freshness::Pending);
+    let subscriber = timeout(PATIENCE, async {
+        loop {
+            if let PresenceEvent::SubscriptionRequest { subscriber, .. } = events.recv().await.unwrap() {
+                return subscriber;
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(subscriber, "sip:bob@127.0.0.1");
+    assert!(alice.accept("nobody@127.0.0.1").await.is_err());
+    alice.accept(&subscriber).await.unwrap();
+    until(&mut watcher, PresenceStatus::Available).await;
+    alice.reject(&subscriber).await.unwrap();
+    let last = timeout(PATIENCE, watcher.recv()).await.unwrap().unwrap();
+    assert_eq!(last.freshness, Freshness::Rejected);
+}
+
+#[tokio::test]
+async fn a_fetch_brings_one_state() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    alice.presence(PresenceStatus::Away).await.unwrap();
+    let mut watcher = bob.fetch(&alice.uri()).await.unwrap();
+    until(&mut watcher, PresenceStatus::Away).await;
+    assert!(alice.watchers().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn buddies_are_polled_together() {
+    let (alice, carol, bob) =
+        (client("alice", Action::Allow).await, client("carol", Action::Allow).await, client("bob", Action::Ask).await);
+    alice.presence(PresenceStatus::Available).await.unwrap();
+    carol.presence(PresenceStatus::InCall).await.unwrap();
+    let mut buddies = BuddyList::new();
+    buddies.add(&bob, &alice.uri()).await.unwrap();
+    buddies.add(&bob, &carol.uri()).await.unwrap();
+    let mut seen = std::collections::BTreeMap::new();
+    timeout(PATIENCE, async {
+        while seen.len() < 2 || seen.values().any(|status| status == "unknown") {
+            for (buddy, status) in buddies.poll().await {
+                seen.insert(buddy.to_string(), status.to_string());
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(seen[&alice.uri()], "available");
+    assert_eq!(seen[&carol.uri()], "in-call");
+}
+
+#[tokio::test]
+async fn a_closed_port_is_noticed_at_once() {
+    let bob = client("bob", Action::Ask).await;
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("sip:nobody@{}", free.local_addr().unwrap());
+    drop(free);
+    let mut watcher = bob.watch(&target).await.unwrap();
+    let presence = timeout(PATIENCE, watcher.recv()).await.unwrap().unwrap();
+    assert_eq!(presence.freshness.to_string(), "failed (connect)");
+}
+
+#[tokio::test]
+async fn going_offline_tells_the_watchers_and_ends_our_own() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    alice.presence(PresenceStatus::Available).await.unwrap();
+    let mut watcher = bob.watch(&alice.uri()).await.unwrap();
+    until(&mut watcher, PresenceStatus::Available).await;
+    alice.stop().await;
+    until(&mut watcher, PresenceStatus::Offline).await;
+    bob.stop().await;
+    assert!(timeout(PATIENCE, watcher.recv()).await.unwrap().is_none());
+    assert!(bob.watch("alice@127.0.0.1").await.is_err());
+}
+
+#[tokio::test]
+async fn large_documents_travel_by_tcp_and_come_back_by_udp_where_there_is_none() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    let note = "n".repeat(1000);
+    alice.presence(PresenceStatus::Busy).note(&note).await.unwrap();
+    let mut watcher = bob.watch(&format!("{};transport=tcp", alice.uri())).await.unwrap();
+    let presence = until(&mut watcher, PresenceStatus::Busy).await;
+    assert_eq!(presence.note.as_deref(), Some(note.as_str()));
+    let mut over_udp = bob.watch(&alice.uri()).await.unwrap();
+    until(&mut over_udp, PresenceStatus::Busy).await;
+}
+
+#[tokio::test]
+async fn everything_works_over_ipv6() {
+    let bind = |user: &str| {
+        PresenceClient::builder(&format!("sip:{user}@[::1]")).any_port().default_action(Action::Allow).bind()
+    };
+    // A machine without IPv6 has nothing to prove here.
+    let Ok(alice) = bind("alice").await else { return };
+    let bob = bind("bob").await.unwrap();
+    alice.presence(PresenceStatus::DoNotDisturb).await.unwrap();
+    let mut watcher = bob.watch(&alice.uri()).await.unwrap();
+    until(&mut watcher, PresenceStatus::DoNotDisturb).await;
+}
