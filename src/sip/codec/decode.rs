@@ -33,7 +33,7 @@ pub fn decode(bytes: &[u8], framing: Framing) -> Result<Message<'_>, DecodeError
 
 /// Reads as much of a head as can be read, so that a request which is refused can be answered.
 ///
-/// The body is empty, faulty header lines are left out.
+/// The body is empty, faulty and overlong header lines are left out.
 pub fn decode_lenient_head(bytes: &[u8]) -> Option<Message<'_>> {
     let bytes = skip_line_ends(bytes);
     let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
@@ -85,10 +85,10 @@ fn head(bytes: &[u8], strict: bool) -> Result<(Message<'_>, Option<usize>), Deco
             end = rest.len() - next.len() + folded.len();
             next = after;
         }
-        if end > MAX_LINE || headers.len() == MAX_HEADERS {
+        if strict && (end > MAX_LINE || headers.len() == MAX_HEADERS) {
             return Err(DecodeError::TooLarge);
         }
-        match header(&rest[..end]) {
+        match header(&rest[..end]).filter(|_| end <= MAX_LINE) {
             Some(header) => {
                 if header.name == Name::ContentLength {
                     let value = content_length(header.value);

@@ -248,8 +248,8 @@ impl Subscriber {
             let soon = step.now + retry::spread(step.endpoint.rng(), Duration::from_secs(3));
             let Some(sub) = self.slab.get_mut(id) else { continue };
             match &mut sub.state {
-                State::Established { refresh_at, refresh, .. } => {
-                    *refresh_at = soon;
+                State::Established { refresh_at, refresh, not_before, .. } => {
+                    *refresh_at = not_before.map_or(soon, |at| at.max(soon));
                     *refresh = None;
                     self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
                 }

@@ -93,7 +93,7 @@ impl Notifier {
             return Err(Refusal { code: 406, header: Some((Name::Accept, package.content_type.into())) });
         }
         // NOT-30: there is no filter yet that a SUBSCRIBE could carry.
-        if !message.body.is_empty() {
+        if !message.body.is_empty() && !message.body_is_optional() {
             return Err(Refusal { code: 415, header: Some((Name::Accept, package.content_type.into())) });
         }
         let asked = message.expires().unwrap_or(3600);

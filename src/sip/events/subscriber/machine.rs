@@ -52,6 +52,8 @@ pub(super) enum State {
         expires_at: Instant,
         refresh_at: Instant,
         refresh: Option<Refresh>,
+        /// A refused refresh forbade any attempt until then.
+        not_before: Option<Instant>,
         /// Whether a NOTIFY said how long; then the 2xx to the first SUBSCRIBE says nothing new (WAT-03).
         told: bool,
     },
@@ -131,7 +133,7 @@ const OVER: [u16; 13] = [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 
 /// Codes after which another attempt of the same kind is pointless.
 const FINAL: [u16; 16] = [401, 402, 403, 405, 406, 407, 410, 415, 416, 420, 421, 488, 489, 603, 604, 606];
 /// Codes whose Retry-After counts (TXN-28).
-const RETRY_AFTER: [u16; 7] = [404, 413, 480, 486, 500, 503, 603];
+const RETRY_AFTER: [u16; 8] = [404, 413, 480, 486, 500, 503, 600, 603];
 
 impl Subscriber {
     /// Sends a SUBSCRIBE outside any dialog, with Call-ID and tag of its own.
@@ -253,9 +255,13 @@ impl Subscriber {
             State::Subscribing { timer_n, .. } if now >= *timer_n => {
                 self.give_way(id, Cause::NoAnswer(Failure::Timeout), None, step);
             }
-            State::Established { expires_at, .. } if now >= *expires_at => {
+            State::Established { expires_at, not_before, .. } if now >= *expires_at => {
+                let not_before = not_before.filter(|at| *at > now);
                 self.updates.push_back((SubscriptionId(id), Update::Expired));
-                self.attempt(id, step);
+                match not_before {
+                    Some(retry_at) => self.enter(id, State::Waiting { retry_at, not_before }),
+                    None => self.attempt(id, step),
+                }
             }
             State::Established { refresh: Some(refresh), .. } => {
                 if now >= refresh.timer_n {
@@ -354,10 +360,14 @@ impl Subscriber {
         };
         let cause = Cause::Refused { code, offers: offers.map(std::borrow::Cow::into_owned) };
         match &mut sub.state {
-            State::Established { refresh, refresh_at, expires_at, .. } if !OVER.contains(&class) => {
-                // WAT-10: the old subscription lives until its known end; the next try comes before that.
+            State::Established { refresh, refresh_at, expires_at, not_before: forbidden, .. }
+                if !OVER.contains(&class) =>
+            {
+                // WAT-10: the old subscription lives until its known end; the next try comes before that, unless
+                // the notifier forbade it (TXN-28).
                 let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
                 *refresh = None;
+                *forbidden = not_before;
                 *refresh_at = (now + pause).max(not_before.unwrap_or(now)).min(*expires_at);
                 self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
                 self.rearm(id);
@@ -516,7 +526,8 @@ impl Subscriber {
         }
         let announced = message.subscription_state().map_err(bad)?.ok_or(NotifyRefusal { code: 400, header: None })?;
         let content_type = sub.wish.package.content_type;
-        if !message.body.is_empty() && !message.content_type_is(content_type) {
+        let body = Some(message.body).filter(|body| !body.is_empty() && message.content_type_is(content_type));
+        if body.is_none() && !message.body.is_empty() && !message.body_is_optional() {
             return Err(NotifyRefusal { code: 415, header: Some((Name::Accept, content_type)) });
         }
         let seq = message.cseq().map_err(bad)?.seq;
@@ -542,7 +553,6 @@ impl Subscriber {
             SubState::Pending => Notice::Pending,
             SubState::Terminated => Notice::Terminated(announced.reason),
         };
-        let body = (!message.body.is_empty()).then_some(message.body);
         let charset = message.charset().map(str::to_owned);
         if let Some(sub) = self.slab.get_mut(id) {
             sub.peer = sub.peer.or((!flow.transport.is_stream()).then_some(flow.remote));
@@ -579,7 +589,8 @@ impl Subscriber {
         let granted = granted.unwrap_or(sub.asked).min(sub.asked);
         let expires_at = step.now + seconds(granted);
         let refresh_at = step.now + retry::refresh_after(granted, step.endpoint.rng());
-        let state = State::Established { dialog, pending: false, expires_at, refresh_at, refresh: None, told: false };
+        let (pending, refresh, not_before, told) = (false, None, None, false);
+        let state = State::Established { dialog, pending, expires_at, refresh_at, refresh, not_before, told };
         self.enter(id, state);
     }
 
