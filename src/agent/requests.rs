@@ -7,10 +7,9 @@ use tracing::debug;
 
 use super::{Shared, policy_of};
 use crate::{
-    client::{Activity, ClientError, Lines, Published, StatusArg},
+    client::{Activity, ClientError, Clock, Lines, Published, StatusArg},
     config::{List, PolicyFile, identity::normalize},
     control::{Connection, ControlError, Reply, Request},
-    net::clock::Clock,
 };
 
 /// How long a look at targets may take in all, whatever the command allows.
