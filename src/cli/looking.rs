@@ -1,12 +1,14 @@
 //! What `show` and `watch` share: where lines come from, the agent or a client of this process.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
 
 use super::{Context, Exit, Failed};
 use crate::{
     agent,
-    client::{Kind, Line, Lines, PresenceClient, parse_target},
-    control::{Connection, Reply, Request},
+    client::{Freshness, Kind, Line, Lines, PresenceClient, parse_target},
+    control::{Connection, ControlError, Reply, Request},
 };
 
 /// How long one command to the agent may take unless told otherwise.
@@ -47,7 +49,12 @@ fn no_answer(context: &Context) -> Failed {
 /// Where lines come from.
 pub(super) enum Source {
     /// The agent.
-    Agent(Connection),
+    Agent {
+        agent: Connection,
+        /// What was told last of each target, to be called stale if the agent goes away.
+        told: BTreeMap<String, Line>,
+        lost: bool,
+    },
     /// A client that lives as long as the command.
     Own { lines: Lines, client: PresenceClient, once: bool, ended: bool },
 }
@@ -61,7 +68,7 @@ impl Source {
             let targets = targets.to_vec();
             let request = if once { Request::Show { targets } } else { Request::Watch { targets } };
             ask(&mut agent, &request, context).await?;
-            return Ok(Self::Agent(agent));
+            return Ok(Self::Agent { agent, told: BTreeMap::new(), lost: false });
         }
         let user = match context.settings.default_account() {
             Some((_, account)) => user_of(&account.address).to_owned(),
@@ -84,10 +91,23 @@ impl Source {
     /// Returns the next lines; none at the end. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Line>>, Failed> {
         match self {
-            Self::Agent(agent) => match agent.read::<Line>().await? {
-                Some(line) if line.kind == Kind::End => Ok(None),
-                Some(line) => Ok(Some(vec![line])),
-                None => Err(Failed::new(Exit::NoAgent, "the agent ended: what was shown is not kept up any more")),
+            Self::Agent { lost: true, .. } => {
+                Err(Failed::new(Exit::NoAgent, "the agent ended: what was shown is not kept up any more"))
+            }
+            Self::Agent { agent, told, lost } => match agent.read::<Line>().await {
+                Ok(Some(line)) if line.kind == Kind::End => Ok(None),
+                Ok(Some(line)) => {
+                    if let Some(presentity) = &line.presentity {
+                        told.insert(presentity.clone(), line.clone());
+                    }
+                    Ok(Some(vec![line]))
+                }
+                // Reset or closed: either way nobody keeps up what was told.
+                Ok(None) | Err(ControlError::Io(_)) => {
+                    *lost = true;
+                    Ok(Some(stale(told)))
+                }
+                Err(error) => Err(error.into()),
             },
             Self::Own { lines, once, ended, .. } => {
                 if *ended {
@@ -107,6 +127,20 @@ impl Source {
             client.stop().await;
         }
     }
+}
+
+/// Says of everything that was fresh that it is not confirmed any more (WAT-50).
+fn stale(told: &BTreeMap<String, Line>) -> Vec<Line> {
+    let fresh = told.values().filter(|line| line.to_freshness() == Some(Freshness::Fresh));
+    let next = told.values().map(|line| line.seq + 1).max().unwrap_or_default();
+    (next..)
+        .zip(fresh)
+        .map(|(seq, line)| {
+            let mut line = Line { kind: Kind::Freshness, seq, ts: Timestamp::now(), ..line.clone() };
+            line.set_freshness(Freshness::Stale);
+            line
+        })
+        .collect()
 }
 
 /// Returns whether an agent that listens where this one does can reach the targets.

@@ -214,8 +214,9 @@ impl ClientBuilder {
         let driver = Driver::new(core, listeners, inbox, given_up, events.clone())?;
         tokio::spawn(driver.run());
         let default_host = address.as_ref().host_text().to_owned();
+        let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();
-        let shared = Shared { address, locals, default_host, commands, releases, events };
+        let shared = Shared { address, user, locals, default_host, commands, releases, events };
         Ok(PresenceClient { shared: Arc::new(shared) })
     }
 }

@@ -72,7 +72,7 @@ impl Feed {
         target: &str,
         once: bool,
     ) -> Result<u64, ClientError> {
-        let uri = super::parse_target(target, &client.shared.default_host)?;
+        let uri = client.resolve_self(super::parse_target(target, &client.shared.default_host)?, target);
         let place = self.next_place();
         let (slot, presentity) = (Arc::downgrade(&self.slot), shown_target(target));
         let id = client.ask(|reply| Command::Watch { uri, presentity, once, slot, place, reply }).await?;

@@ -32,7 +32,10 @@ mod publish;
 mod target;
 mod watcher;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -49,6 +52,10 @@ pub use self::{
 use self::{
     driver::{Command, Release},
     feed::Slot,
+};
+use crate::sip::{
+    endpoint::contact_uri,
+    uri::{Host, Uri},
 };
 pub use crate::{
     net::{
@@ -108,6 +115,8 @@ pub enum ClientError {
 #[derive(Debug)]
 struct Shared {
     address: String,
+    /// The user part of our address, as it stands in a URI.
+    user: String,
     locals: Vec<SocketAddr>,
     default_host: String,
     commands: mpsc::Sender<Command>,
@@ -155,12 +164,30 @@ impl PresenceClient {
     /// Returns an address at which others reach this client directly, port included.
     pub fn uri(&self) -> String {
         let local = self.shared.locals.first();
-        let user = self.shared.address.split(':').nth(1).and_then(|rest| rest.split_once('@')).map(|(user, _)| user);
-        match (user, local) {
-            (Some(user), Some(local)) => format!("sip:{user}@{local}"),
-            (None, Some(local)) => format!("sip:{local}"),
-            (_, None) => self.shared.address.clone(),
+        local.map_or_else(|| self.shared.address.clone(), |local| contact_uri(&self.shared.user, *local, None))
+    }
+
+    /// Gives a target that means ourselves, without a port, the port that we really listen on.
+    fn resolve_self(&self, uri: Uri, target: &str) -> Uri {
+        let own = |ip: Option<IpAddr>| {
+            let same = |local: &&SocketAddr| ip.is_none_or(|ip| local.ip() == ip);
+            let local = self.shared.locals.iter().find(same)?;
+            let user = self.shared.user.as_str();
+            contact_uri(user, *local, None).parse().ok()
+        };
+        if target.trim() == "me" {
+            return own(None).unwrap_or(uri);
         }
+        let view = uri.as_ref();
+        if view.user() != Some(self.shared.user.as_str()) || view.port().is_some() {
+            return uri;
+        }
+        let ip = match view.host() {
+            Host::Ip(ip) => Some(ip),
+            Host::Name(name) if name.eq_ignore_ascii_case("localhost") => None,
+            Host::Name(_) => return uri,
+        };
+        own(ip).unwrap_or(uri)
     }
 
     /// Returns the sockets' addresses; each has UDP and TCP.

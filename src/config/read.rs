@@ -17,8 +17,9 @@ use super::{
     error::ConfigError,
     identity::{is_host, is_name, normalize_own},
     paths::{Environment, Paths},
-    settings::{Account, Listen, PasswordSource, Publish, Settings, listen_address},
+    settings::{Account, Listen, PasswordSource, Settings, listen_address},
 };
+use crate::presence::OpenWhen;
 
 /// Expires headers carry seconds in 32 bits; a year is more than anybody means.
 const YEAR: Duration = Duration::from_hours(24 * 365);
@@ -156,7 +157,12 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
     let (mut s, publish) = (root.section("publish")?, &mut settings.publish);
     s.read("expires", &mut publish.expires, expires)?;
     s.read("on_exit", &mut publish.on_exit, word)?;
-    s.read("open_when", &mut publish.open_when, |value| list(value, status))?;
+    s.read("open_when", &mut publish.open_when, |value| {
+        let words: Vec<String> = list(value, |word| Ok(word.to_owned()))?;
+        // MAP-09: one rule for what may be sent as open.
+        OpenWhen::from_words(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+        Ok(words)
+    })?;
     s.finish(known)?;
 
     let (mut s, watch) = (root.section("watch")?, &mut settings.watch);
@@ -239,13 +245,6 @@ fn listen(value: &DeValue<'_>) -> Result<Listen, String> {
 
 fn name(text: &str) -> Result<String, String> {
     if is_name(text) { Ok(text.to_ascii_lowercase()) } else { Err(format!("{text:?} is no host name")) }
-}
-
-fn status(text: &str) -> Result<String, String> {
-    if Publish::STATUSES.contains(&text) {
-        return Ok(text.into());
-    }
-    Err(format!("{text:?} is no status, known are {}", Publish::STATUSES.join(", ")))
 }
 
 /// Checks the form of a proxy's URI; a bare host becomes one.

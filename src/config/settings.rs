@@ -205,11 +205,6 @@ pub struct Publish {
     pub open_when: Vec<String>,
 }
 
-impl Publish {
-    /// The words that `open_when` may hold.
-    pub const STATUSES: [&str; 7] = ["available", "busy", "away", "dnd", "offline", "in-call", "custom"];
-}
-
 impl Default for Publish {
     fn default() -> Self {
         Self {

@@ -225,7 +225,7 @@ impl<'de> Deserialize<'de> for OpenWhen {
 #[non_exhaustive]
 pub enum OpenWhenError {
     /// A word that is none of the seven.
-    #[error("open_when: unknown status `{word}`{}", words::did_you_mean(nearest.as_deref()))]
+    #[error("unknown status `{word}`{}", words::did_you_mean(nearest.as_deref()))]
     UnknownWord {
         /// The word.
         word: String,
@@ -233,10 +233,10 @@ pub enum OpenWhenError {
         nearest: Option<String>,
     },
     /// `offline` is in the list.
-    #[error("open_when: `offline` cannot be sent as open; take it out of the list")]
+    #[error("`offline` cannot be sent as open; take it out of the list")]
     Offline,
     /// `available` is not in the list.
-    #[error("open_when: `available` is always sent as open; add it to the list")]
+    #[error("`available` is always sent as open; add it to the list")]
     WithoutAvailable,
 }
 
@@ -267,10 +267,10 @@ mod tests {
     fn map_09_open_when_is_refused_with_an_unknown_word_with_offline_or_without_available() {
         assert_eq!(OpenWhen::from_words(["available", "in-call", "custom"]).unwrap(), OpenWhen::default());
         let unknown = OpenWhen::from_words(["available", "bussy"]).unwrap_err().to_string();
-        assert_eq!(unknown, "open_when: unknown status `bussy`: did you mean `busy`?");
+        assert_eq!(unknown, "unknown status `bussy`: did you mean `busy`?");
         let offline = OpenWhen::from_words(["offline"]).unwrap_err();
         assert_eq!(offline, OpenWhenError::Offline);
-        assert!(offline.to_string().contains("open_when"));
+        assert!(offline.to_string().contains("`offline`"));
         assert_eq!(OpenWhen::from_words(["busy"]), Err(OpenWhenError::WithoutAvailable));
         assert_eq!(OpenWhen::from_words::<[&str; 0]>([]), Err(OpenWhenError::WithoutAvailable));
     }

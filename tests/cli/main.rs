@@ -1,0 +1,7 @@
+//! The real program as a shell drives it: what it prints, how it ends, what it leaves behind.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod agent;
+mod bad_days;
+mod looking;
+mod support;

@@ -1,0 +1,192 @@
+//! A home of its own for each test, and processes that end with it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{TcpListener, UdpSocket},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// Far longer than anything here takes; reached only by a test that fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One user: a configuration, a state folder, a name.
+pub(crate) struct Home {
+    root: TempDir,
+    user: String,
+    pub(crate) port: u16,
+}
+
+impl Home {
+    pub(crate) fn new(user: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let home = Self { root, user: user.to_owned(), port: free_port() };
+        fs::create_dir_all(home.path("run")).unwrap();
+        fs::set_permissions(home.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
+        home.config(&format!("[agent]\nport = {}\n[sip]\nt1 = \"50ms\"\n", home.port));
+        home
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(crate) fn config(&self, text: &str) {
+        fs::create_dir_all(self.path("config/sippresence")).unwrap();
+        fs::write(self.path("config/sippresence/config.toml"), text).unwrap();
+    }
+
+    /// Returns the address at which this user's agent is reached.
+    pub(crate) fn address(&self) -> String {
+        format!("{}@127.0.0.1:{}", self.user, self.port)
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sippresence"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.root.path())
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("USER", &self.user)
+            .env("TZ", "UTC")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Finished {
+        Finished::of(self.command(args).output().unwrap())
+    }
+
+    /// Starts the agent and waits until it answers.
+    pub(crate) fn agent(&self) -> Running {
+        self.agent_with(&[])
+    }
+
+    pub(crate) fn agent_with(&self, args: &[&str]) -> Running {
+        let all = [&["agent", "run"], args].concat();
+        let mut running = Running::start(self.command(&all));
+        running.stderr_line("UDP and TCP");
+        running
+    }
+}
+
+/// A command that came to its end.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Finished {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Asserts code and stderr, which is given whole.
+    pub(crate) fn fails(&self, code: i32, err: &str) {
+        assert_eq!((self.code, self.err.trim_end()), (code, err), "{self:?}");
+    }
+}
+
+/// A command that goes on; dropping it kills it.
+pub(crate) struct Running {
+    child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let err = lines(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    /// Waits for a line on stdout that holds all of the words.
+    pub(crate) fn line(&mut self, words: &[&str]) -> String {
+        next(&self.out, words)
+    }
+
+    pub(crate) fn stderr_line(&mut self, word: &str) -> String {
+        next(&self.err, &[word])
+    }
+
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let by = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < by, "the command did not end");
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn next(lines: &Receiver<String>, words: &[&str]) -> String {
+    let by = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(by.saturating_duration_since(Instant::now())) {
+            Ok(line) if words.iter().all(|word| line.contains(word)) => return line,
+            Ok(line) => seen.push(line),
+            Err(_) => panic!("no line with {words:?} among {seen:#?}"),
+        }
+    }
+}
+
+/// Takes a port that UDP and TCP have free on both loopback addresses.
+fn free_port() -> u16 {
+    for _ in 0..64 {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        let twin = TcpListener::bind(("127.0.0.1", port)).is_ok();
+        let six = UdpSocket::bind(("::1", 0)).is_err()
+            || UdpSocket::bind(("::1", port)).is_ok() && TcpListener::bind(("::1", port)).is_ok();
+        if twin && six {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
