@@ -157,7 +157,7 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
     let (mut s, publish) = (root.section("publish")?, &mut settings.publish);
     s.read("expires", &mut publish.expires, expires)?;
     s.read("on_exit", &mut publish.on_exit, word)?;
-    s.read("open_when", &mut publish.open_when, |value| {
+    s.read("open_when", &mut publish.open_when, |value| -> Result<Vec<String>, String> {
         let words: Vec<String> = list(value, |word| Ok(word.to_owned()))?;
         // MAP-09: one rule for what may be sent as open.
         OpenWhen::from_words(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;

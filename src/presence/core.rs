@@ -331,6 +331,16 @@ impl Core {
         self.endpoint.counters()
     }
 
+    /// Returns how many proven and unproven subscriptions are served: for tests of leaks and limits.
+    pub fn served(&self) -> (usize, usize) {
+        self.notifier.counts()
+    }
+
+    /// Returns how many client and server transactions and connections are alive.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        self.endpoint.sizes()
+    }
+
     /// Returns our address of record.
     pub fn address(&self) -> &Uri {
         &self.config.address

@@ -236,6 +236,11 @@ impl Script {
         self.after = target;
     }
 
+    /// Time passes and nobody is awake to see it.
+    pub fn sleep(&mut self, time: Duration) {
+        self.after += time;
+    }
+
     /// Lets time pass until the core sends something, at most `within`.
     pub fn wait(&mut self, within: Duration) -> Msg {
         let end = self.after + within;

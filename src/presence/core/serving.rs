@@ -168,6 +168,8 @@ impl Core {
                 log(&entry, verdict, proven);
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 let admitted = self.notifier.admit(request, flow, message, &initial, verdict, proven, &mut step);
+                // Who had to give way may have left the very id.
+                self.follow_watchers(now, out);
                 if let Some(id) = admitted {
                     self.serving.entries.insert(id, entry);
                     if proven {
@@ -212,8 +214,8 @@ impl Core {
                 Report::Proven(id) => self.watcher_proven(id, now, out),
                 Report::Ended { id, proven, ending, .. } => {
                     let Some(entry) = self.serving.entries.remove(&id) else { continue };
-                    // What never proved to be anybody is nobody's news (SEC-02).
-                    if proven {
+                    // What never proved to be anybody, or found no place, is nobody's news (SEC-02).
+                    if proven && ending != Ending::Dropped {
                         debug!(watcher = %visible(&entry.who), ?ending, "subscription to us ended");
                         out.events.push(PresenceEvent::SubscriptionTerminated {
                             subscription_id: id.to_string(),

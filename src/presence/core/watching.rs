@@ -304,9 +304,9 @@ impl Watch {
             if !first {
                 state.previous = Some(Previous::of(before.as_ref(), state.since));
             }
-            // The peer's word on when it began counts as far as it can be true.
+            // The peer's word on when it began counts as far as it can be true; one that lies ahead was cut to now.
             let earliest = state.since.filter(|_| !first);
-            let told = info.timestamp.filter(|told| *told <= now.wall && earliest.is_none_or(|since| *told >= since));
+            let told = info.timestamp.filter(|told| *told < now.wall && earliest.is_none_or(|since| *told >= since));
             state.since = Some(told.unwrap_or(now.wall));
             state.since_from = Some(if told.is_some() { SinceFrom::Peer } else { SinceFrom::Observed });
         }

@@ -163,6 +163,8 @@ enum Farewell {
     Rejected,
     /// `giveup`, without a body.
     GaveUp,
+    /// `probation`, without a body: it proved itself when all places were taken.
+    NoRoom,
     /// `probation`: the user goes offline.
     Offline,
 }
@@ -484,7 +486,7 @@ impl Farewell {
             Self::Timeout => Reason::Timeout,
             Self::Rejected => Reason::Rejected,
             Self::GaveUp => Reason::Giveup,
-            Self::Offline => Reason::Probation,
+            Self::NoRoom | Self::Offline => Reason::Probation,
         }
     }
 }

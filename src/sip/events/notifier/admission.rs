@@ -228,11 +228,13 @@ impl Notifier {
             }
             return Ok(());
         }
-        let held = self.per_watcher.get(initial.watcher.as_str()).copied().unwrap_or_default();
-        if held >= MAX_PER_WATCHER || self.counts().0 >= self.config.max_subscriptions {
-            return Err(busy());
-        }
-        Ok(())
+        if self.is_full(&initial.watcher) { Err(busy()) } else { Ok(()) }
+    }
+
+    /// Returns whether one more proven subscription is too many, in all or for this watcher.
+    fn is_full(&self, watcher: &str) -> bool {
+        let held = self.per_watcher.get(watcher).copied().unwrap_or_default();
+        held >= MAX_PER_WATCHER || self.counts().0 >= self.config.max_subscriptions
     }
 
     /// Serves a refresh or an unsubscribe; a refusal ends the subscription too (NOT-25).
@@ -302,8 +304,12 @@ impl Notifier {
         let Some(place) = served.unproven.take() else { return };
         served.expires_at = served.granted_until;
         let watcher = served.watcher.clone();
+        let full = self.is_full(&watcher);
         self.leave_unproven(place);
         *self.per_watcher.entry(watcher).or_default() += 1;
+        if full {
+            return self.owe(id, Owed::Last(Farewell::NoRoom), now);
+        }
         self.reports.push_back(super::Report::Proven(ServedId(id)));
         self.rearm(id);
     }

@@ -32,7 +32,8 @@ impl Notifier {
         let unproven = served.unproven.is_some();
         let farewell = if let Owed::Last(farewell) = owed { Some(farewell) } else { None };
         let content = match (served.verdict, farewell) {
-            (_, Some(Farewell::Rejected | Farewell::GaveUp)) | (Verdict::Pending | Verdict::Refuse(_), _) => None,
+            (_, Some(Farewell::Rejected | Farewell::GaveUp | Farewell::NoRoom))
+            | (Verdict::Pending | Verdict::Refuse(_), _) => None,
             // SEC-01: an unproven address gets a body in answer to a fetch alone.
             (Verdict::Active(_), _) if unproven && !served.fetch => None,
             (Verdict::Active(view), _) => Some(body(view)),
@@ -46,7 +47,7 @@ impl Notifier {
         let asked_end = served.asked_end;
         let left = served.granted_until.since(now).as_secs();
         match farewell {
-            Some(Farewell::Offline | Farewell::GaveUp) => head.fmt(
+            Some(Farewell::Offline | Farewell::GaveUp | Farewell::NoRoom) => head.fmt(
                 Name::SubscriptionState,
                 format_args!(
                     "terminated;reason={};retry-after={RETRY_AFTER}",
@@ -82,9 +83,13 @@ impl Notifier {
         let attempt = self.attempts;
         let body = content.unwrap_or_default();
         if let (Ok(plan), Ok(head)) = (plan, head.finish(body.len())) {
-            served.awaited = Some(Awaited { attempt, counted: true });
-            self.in_flight += 1;
-            self.recent.push_back((now, id, attempt));
+            // What goes to strangers is bounded by their table, and must not hold up the others.
+            let counted = !unproven;
+            served.awaited = Some(Awaited { attempt, counted });
+            if counted {
+                self.in_flight += 1;
+                self.recent.push_back((now, id, attempt));
+            }
             let user = User::Notifier(ServedId(id), attempt);
             let contact = Some(contact);
             let request = Outgoing { user, method: "NOTIFY", head, contact, body, plan, resends };
@@ -99,6 +104,7 @@ impl Notifier {
                 Farewell::Timeout => Ending::Expired,
                 Farewell::Rejected => Ending::Rejected,
                 Farewell::GaveUp => Ending::GaveUp,
+                Farewell::NoRoom => Ending::Dropped,
                 Farewell::Offline => Ending::Offline,
             };
             self.remove(id, ending);
