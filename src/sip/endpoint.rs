@@ -116,7 +116,7 @@ pub enum Event<'a, U> {
     Response {
         /// Who sent the request.
         user: U,
-        /// Which way it came.
+        /// Which way the request had gone.
         flow: Flow,
         /// The response.
         message: Message<'a>,
@@ -276,7 +276,7 @@ impl<U: Copy> Endpoint<U> {
         if message.is_request() {
             self.request_received(flow, message, now, out)
         } else {
-            self.response_received(flow, message, now)
+            self.response_received(message, now)
         }
     }
 

@@ -281,12 +281,7 @@ impl<U: Copy> Endpoint<U> {
         self.run(id, Flow { transport: Transport::Udp, conn: None, ..flow }, now, out);
     }
 
-    pub(super) fn response_received<'a>(
-        &mut self,
-        flow: Flow,
-        message: Message<'a>,
-        now: Instant,
-    ) -> Option<Event<'a, U>> {
+    pub(super) fn response_received<'a>(&mut self, message: Message<'a>, now: Instant) -> Option<Event<'a, U>> {
         let matched = self.matching_client(&message);
         let Some(id) = matched else {
             self.counters.stray_responses += 1;
@@ -315,7 +310,7 @@ impl<U: Copy> Endpoint<U> {
         if let Some(conn) = conn {
             self.touch_stream(conn, now);
         }
-        Some(Event::Response { user, flow, message })
+        Some(Event::Response { user, flow: sent_to, message })
     }
 
     /// TXN-06, TXN-07: one Via, our branch, the method that we sent.
