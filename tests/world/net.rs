@@ -74,18 +74,26 @@ impl World {
         let (now, mut out) = (self.now(), Outbox::default());
         let core = self.cores.get_mut(&address).unwrap();
         let done = act(core, now, &mut out);
-        while core.wants_pump() {
-            core.pump(16, now, &mut out);
-        }
-        for effect in out.effects {
-            match effect {
-                Effect::Send { local, remote, packet } => self.carry(local, remote, &packet.to_vec()),
-                // Nobody here has TCP.
-                Effect::Open { conn, .. } => self.act(address, |core, now, out| {
-                    core.handle(Input::Closed(conn), now, out);
-                }),
-                Effect::Write { .. } | Effect::Close { .. } | Effect::Resolve { .. } => {}
+        let mut sent = Vec::new();
+        loop {
+            while core.wants_pump() {
+                core.pump(16, now, &mut out);
             }
+            let effects = std::mem::take(&mut out.effects);
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Send { local, remote, packet } => sent.push((local, remote, packet.to_vec())),
+                    // Nobody here has TCP.
+                    Effect::Open { conn, .. } => core.handle(Input::Closed(conn), now, &mut out),
+                    Effect::Write { .. } | Effect::Close { .. } | Effect::Resolve { .. } => {}
+                }
+            }
+        }
+        for (local, remote, bytes) in sent {
+            self.carry(local, remote, &bytes);
         }
         done
     }
