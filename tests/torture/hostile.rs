@@ -4,23 +4,23 @@ use std::time::{Duration, Instant};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use sippresence::sip::{
-    codec::{Frame, Framing, Head, MAX_MESSAGE, StreamDecoder, decode, decode_lenient_head, write_response},
-    header::{
-        Accept, CSeq, EventHeader, Name, NameAddr, Params, RetryAfter, SubscriptionState, Via, delta_seconds,
-        split_list,
-    },
-    message::{Message, Method, StartLine, check_request},
-    uri::{Uri, UriRef},
+    codec::{Frame, Framing, Head, decode, decode_lenient_head},
+    header::Name,
+    message::Method,
 };
 
-use super::{OPTIONS, wire};
+use super::{
+    OPTIONS,
+    readers::{frames, read_everything, read_uri, read_value},
+    wire,
+};
 
-const SUBSCRIBE: &str = "SUBSCRIBE sip:bob;x=%41@[2001:db8::10]:5070;transport=tcp?Subject=a&b=c SIP/2.0\n\
+const SUBSCRIBE: &str = "SUBSCRIBE sip:bob;x=%41@[2001:db8::10]:5070;transport=tcp SIP/2.0\n\
     v: SIP / 2.0 / UDP 192.0.2.10 : 5060;branch=z9hG4bK1;rport;received=2001:db8::1, SIP/2.0/TCP p;branch=\"q;,\"\n\
     f: \"Alice \\\"<,;>\" <sip:alice:secret@example.net;lr>;tag=a;+sip.instance=\"<urn:uuid:1;2>\"\n\
     To: sip:bob@example.com;tag=b\nCall-ID: 1@host\nCSeq: 2147483647  SUBSCRIBE\n\
     Event: presence;id=\"7;8\"\nExpires: 99999999999\nAccept: application/pidf+xml;q=0.5, */*;q=0, text/*\n\
-    m: \"a, b\" <sip:alice@192.0.2.10>;q=0.3;expires=60\nMax-Forwards: 070\nSubject: one\n two\n\tthree\n\
+    m: \"a, b\" <sip:alice@192.0.2.10?Subject=a&b=c>;q=0.3;expires=60\nMax-Forwards: 070\nSubject: one\n two\n\tthree\n\
     Require: eventlist, 100rel\nDate: Sun, 22 Nov 2026 20:00:00 GMT\nl: 3\n\nabc";
 const NOTIFY: &str = "NOTIFY sip:alice@192.0.2.10 SIP/2.0\nVia: SIP/2.0/TLS [::1]:5061;branch=z9hG4bK2\n\
     From: <pres:bob@example.com>;tag=b\nTo: <tel:+12015550123;phone-context=x>;tag=a\nCall-ID: 1@host\n\
@@ -34,86 +34,6 @@ const RESPONSE: &str = "SIP/2.0 401 Nicht erlaubt ü\nVia: SIP/2.0/UDP h;branch=
 
 fn seeds() -> Vec<Vec<u8>> {
     [OPTIONS, SUBSCRIBE, NOTIFY, RESPONSE].map(wire).to_vec()
-}
-
-/// Calls all that reads what a peer wrote.
-fn read_everything(bytes: &[u8]) {
-    for framing in [Framing::Datagram, Framing::Stream] {
-        if let Ok(message) = decode(bytes, framing) {
-            read_message(&message);
-        }
-    }
-    if let Some(head) = decode_lenient_head(bytes) {
-        read_message(&head);
-    }
-    read_value(bytes);
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        read_uri(text);
-    }
-}
-
-fn read_message(message: &Message<'_>) {
-    let checked = check_request(message);
-    let _ = (message.top_via(), message.via_count(), message.from(), message.to(), message.call_id(), message.cseq());
-    let _ = (message.contact(), message.event(), message.subscription_state(), message.accept(), message.retry_after());
-    let _ = (message.expires(), message.min_expires(), message.content_type(), message.charset());
-    let _ = (message.content_type_is("a/b"), message.record_routes().count());
-    for header in &message.headers {
-        let _ = (message.text(header.name), message.option_tags(header.name).count());
-        message.values(header.name).for_each(read_value);
-        read_value(header.value);
-    }
-    if let StartLine::Request { uri, .. } = message.start {
-        read_uri(uri);
-        let answer = write_response(message, 400, "No", "t", Some(([192, 0, 2, 1].into(), 5060)));
-        let answer = answer.finish(0).expect("a peer's values can be given back");
-        if checked.is_ok() {
-            let answer = decode(&answer, Framing::Stream).expect("what is printed can be read");
-            assert_eq!(answer.call_id().unwrap(), message.call_id().unwrap());
-            assert_eq!(answer.via_count(), message.via_count());
-            let (via, asked) = (answer.top_via().unwrap(), message.top_via().unwrap());
-            assert_eq!((via.sent_by, via.transport), (asked.sent_by, asked.transport));
-            let kept = |(name, _): &(&str, _)| !["rport", "received"].iter().any(|n| name.eq_ignore_ascii_case(n));
-            assert_eq!(
-                via.params.iter().filter(kept).map(unfold).collect::<Vec<_>>(),
-                asked.params.iter().filter(kept).map(unfold).collect::<Vec<_>>()
-            );
-        }
-    }
-}
-
-/// Folded values are given back unfolded; blanks do not count here.
-fn unfold((name, value): (&str, Option<&str>)) -> (String, Option<String>) {
-    (name.to_owned(), value.map(|value| value.split_whitespace().collect()))
-}
-
-fn read_value(value: &[u8]) {
-    if let Ok(via) = Via::parse(value) {
-        read_params(via.params);
-    }
-    if let Ok(address) = NameAddr::parse(value) {
-        let _ = (address.display_name(), address.tag());
-        read_params(address.params);
-        read_uri(address.uri.as_str());
-    }
-    if let Ok(event) = EventHeader::parse(value) {
-        read_params(event.params);
-    }
-    let _ = (CSeq::parse(value), SubscriptionState::parse(value), RetryAfter::parse(value), delta_seconds(value));
-    let _ = Accept::parse(split_list(value)).accepts("application/pidf+xml");
-}
-
-fn read_params(params: Params<'_>) {
-    assert!(params.iter().count() <= params.as_str().len());
-    let _ = params.get("tag");
-}
-
-fn read_uri(text: &str) {
-    if let Ok(uri) = UriRef::parse(text) {
-        assert!(uri.equals(&uri), "{text}");
-        let _ = (uri.aor(), uri.transport(), uri.is_loose_router(), uri.params().count(), uri.scheme_text());
-        assert_eq!(text.parse::<Uri>().unwrap().as_ref().host_text(), uri.host_text());
-    }
 }
 
 /// One small thing that befalls a message.
@@ -206,22 +126,6 @@ fn battered() -> impl Strategy<Value = Vec<u8>> {
         }
         bytes
     })
-}
-
-fn frames(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> (Vec<Frame>, usize) {
-    let (mut decoder, mut frames) = (StreamDecoder::default(), Vec::new());
-    for piece in pieces {
-        decoder.push(piece.as_ref());
-        frames.extend(std::iter::from_fn(|| decoder.next()).take(MAX_MESSAGE));
-    }
-    // How line ends between messages are counted depends on how they came; how much of a broken head was there too.
-    frames.retain(|frame| !matches!(frame, Frame::Ping | Frame::Pong));
-    for frame in &mut frames {
-        if let Frame::Broken(_, head) = frame {
-            head.clear();
-        }
-    }
-    (frames, decoder.buffered())
 }
 
 proptest! {

@@ -8,6 +8,8 @@
 mod hostile;
 mod invalid;
 mod ipv6;
+#[path = "../common/readers.rs"]
+mod readers;
 mod required;
 mod valid;
 
