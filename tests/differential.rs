@@ -103,6 +103,10 @@ fn uri() -> impl Strategy<Value = String> {
     ]
 }
 
+fn joined(params: &[String], blank: &str) -> String {
+    params.iter().flat_map(|param| [blank, ";", param]).collect()
+}
+
 /// A value of From, To or Contact, with its tag if it is given one.
 fn address(tag: bool) -> impl Strategy<Value = String> {
     let display = prop_oneof![
@@ -119,7 +123,7 @@ fn address(tag: bool) -> impl Strategy<Value = String> {
             if tag {
                 params.insert(at.min(params.len()), format!("tag={value}"));
             }
-            let params: String = params.iter().map(|param| format!("{blank};{param}")).collect();
+            let params = joined(&params, blank);
             if bare && display.is_empty() && !uri.contains([';', '?', ',']) {
                 format!("{uri}{params}")
             } else {
@@ -154,7 +158,7 @@ fn via() -> impl Strategy<Value = String> {
             if branched {
                 params.insert(at.min(params.len()), format!("branch={branch}"));
             }
-            let params: String = params.iter().map(|param| format!("{blank};{param}")).collect();
+            let params = joined(&params, blank);
             format!("SIP/2.0/{transport} {sent_by}{params}")
         },
     )

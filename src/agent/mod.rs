@@ -10,10 +10,9 @@ use tokio::sync::{Notify, Semaphore};
 use tracing::debug;
 
 use crate::{
-    client::{BindError, ClientBuilder, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Timing},
+    client::{BindError, ClientBuilder, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Timing, address},
     config::{self, ConfigError, Environment, Listen, Paths, PolicyFile, Settings, prepare_private_dir},
     control::{ControlListener, Hello},
-    net::address,
 };
 
 /// How many commands may be under way at once.

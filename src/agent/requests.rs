@@ -7,10 +7,9 @@ use tracing::debug;
 
 use super::{Shared, policy_of};
 use crate::{
-    client::{Activity, ClientError, Lines, Published, StatusArg},
+    client::{Activity, ClientError, Clock, Lines, Published, StatusArg},
     config::{List, PolicyFile, identity::normalize},
     control::{Connection, ControlError, Reply, Request},
-    net::clock::Clock,
 };
 
 /// How long a look at targets may take in all, whatever the command allows.
@@ -56,9 +55,8 @@ async fn answer(request: Request, shared: &Shared) -> Reply {
             client.watchers().await.map(list)
         }
         Request::Decide { who, list } => return decide(shared, &who, list.as_deref()).await,
-        Request::Stop {} => Ok(Reply::ok()),
-        // These are streams, and served as such.
-        Request::Show { .. } | Request::Watch { .. } => Ok(Reply::ok()),
+        // Streams are served as such, and stopping happens behind the reply.
+        Request::Stop {} | Request::Show { .. } | Request::Watch { .. } => Ok(Reply::ok()),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }

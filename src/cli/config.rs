@@ -13,7 +13,7 @@ use crate::config::{Paths, PolicyFile};
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 /// Runs what has to work also when the configuration is broken.
-pub(super) fn without_settings(args: &Config, paths: &Paths) -> Result<Option<Exit>, Failed> {
+pub(super) fn without_settings(args: &Config, paths: &Paths) -> Option<Exit> {
     let text = match args.command {
         Some(ConfigCommand::Example) => EXAMPLE.trim_end().to_owned(),
         Some(ConfigCommand::Path) | None => {
@@ -29,9 +29,9 @@ pub(super) fn without_settings(args: &Config, paths: &Paths) -> Result<Option<Ex
             }
             text.trim_end().to_owned()
         }
-        Some(ConfigCommand::Show | ConfigCommand::Check) => return Ok(None),
+        Some(ConfigCommand::Show | ConfigCommand::Check) => return None,
     };
-    Ok(Some(output::print_text(&text)))
+    Some(output::print_text(&text))
 }
 
 /// Shows or checks the configuration, which could be read when this is called.
@@ -39,14 +39,10 @@ pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
     let policy = PolicyFile::load(&context.paths.policy_file)?;
     // Values that only their use can check.
     let _builder = crate::agent::builder(&context.settings, &context.env)?;
-    match args.command {
-        Some(ConfigCommand::Show) => {
-            let text = format!("{}\n# policy.toml: default = \"{}\"", context.settings.to_toml(), policy.default);
-            Ok(context.output.text(&text).map_or_else(Into::into, |()| Exit::Done))
-        }
-        _ => {
-            context.output.tell("the configuration and the policy are fine");
-            Ok(Exit::Done)
-        }
+    if let Some(ConfigCommand::Show) = args.command {
+        let text = format!("{}\n# policy.toml: default = \"{}\"", context.settings.to_toml(), policy.default);
+        return Ok(output::print_text(&text));
     }
+    context.output.tell("the configuration and the policy are fine");
+    Ok(Exit::Done)
 }

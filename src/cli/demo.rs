@@ -72,7 +72,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
     for (peer, role) in peers.iter().zip(&CAST) {
         let (status, note) = &role.scenes[0];
         play(peer, status, note).await?;
-        lines.add(&me, &peer.uri(), false).await?;
+        lines.add_named(&me, &peer.uri(), role.name).await?;
     }
     let agent = Agent::with_client(me.clone(), &paths).await?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -140,7 +140,12 @@ async fn play_all(peers: &[PresenceClient]) -> Failed {
 
 async fn play(peer: &PresenceClient, status: &PresenceStatus, note: &str) -> Result<(), Failed> {
     let builder = peer.presence(status.clone());
-    Ok(if note.is_empty() { builder.await } else { builder.note(note).await }?)
+    if note.is_empty() {
+        builder.await?;
+    } else {
+        builder.note(note).await?;
+    }
+    Ok(())
 }
 
 /// Waits for q, without waiting for the end of a line; the terminal is as before when this ends or is dropped.

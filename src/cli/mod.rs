@@ -65,7 +65,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
     let env = Environment::of_process()?;
     let paths = Paths::new(global.config.as_deref(), &env);
     if let Command::Config(args) = &command
-        && let Some(exit) = config::without_settings(args, &paths)?
+        && let Some(exit) = config::without_settings(args, &paths)
     {
         return Ok(exit);
     }

@@ -3,7 +3,8 @@
 #![allow(clippy::print_stderr, reason = "this is where the program speaks")]
 
 use std::{
-    io::{self, IsTerminal, Write},
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
     process::ExitCode,
 };
 
@@ -17,6 +18,7 @@ use crate::client::{Freshness, Line, PresenceStatus, PresentityState, WatcherGra
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag or a fact of its own")]
 pub(super) struct Output {
     json: bool,
     quiet: bool,
@@ -73,16 +75,17 @@ impl Output {
     /// Returns what a line says to people: `● alice@host  busy: meeting  since 11:58`.
     fn human(self, line: &Line, with_time: bool) -> Option<String> {
         let state = line.to_state()?;
-        let time = if with_time { format!("{}  ", self.clock(line.ts)) } else { String::new() };
-        let name = text::visible(state.display_name());
+        let time = if with_time { format!("{}  ", clock(line.ts, "%H:%M:%S")) } else { String::new() };
+        let name = state.display_name();
+        let name = text::visible(name.strip_prefix("sip:").unwrap_or(name));
         let symbol = if self.terminal { format!("{} ", symbol(&state)) } else { String::new() };
         let headline = text::visible(&state.headline());
         let mut tail = String::new();
         if let Some(since) = state.since.filter(|_| state.status().is_some()) {
-            tail = format!("  since {}", self.clock(since));
+            tail = format!("  since {}", clock(since, "%H:%M"));
         }
         if let Some(reason) = why(&state) {
-            tail.push_str(&format!("  [{}]", text::visible(&reason)));
+            let _ = write!(tail, "  [{}]", text::visible(&reason));
         }
         if !self.terminal {
             return Some(format!("{time}{name}\t{headline}{}", tail.replace("  ", "\t")));
@@ -99,20 +102,12 @@ impl Output {
             _ if !self.color => return text.to_owned(),
             (Freshness::Fresh, Some(PresenceStatus::Available | PresenceStatus::Custom(_))) => "32",
             (Freshness::Fresh, Some(PresenceStatus::Busy | PresenceStatus::InCall)) => "33",
-            (Freshness::Fresh, Some(PresenceStatus::DoNotDisturb)) => "31",
             (Freshness::Fresh, Some(PresenceStatus::Away)) => "36",
-            (Freshness::Failed(_) | Freshness::Rejected, _) => "31",
+            (Freshness::Fresh, Some(PresenceStatus::DoNotDisturb))
+            | (Freshness::Failed(_) | Freshness::Rejected, _) => "31",
             _ => "2",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
-    }
-
-    /// Returns a time of today as `11:58`, another as its date and time.
-    fn clock(self, at: Timestamp) -> String {
-        let zone = TimeZone::system();
-        let (at, now) = (at.to_zoned(zone.clone()), Timestamp::now().to_zoned(zone));
-        let format = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
-        at.strftime(format).to_string()
     }
 
     /// Prints the list of watchers.
@@ -127,17 +122,20 @@ impl Output {
         for watcher in watchers {
             let name = shown_watcher(watcher);
             let pad = " ".repeat(widest.saturating_sub(text::width(&name)));
-            let since = watcher.since.map(|since| format!("  since {}", self.clock(since))).unwrap_or_default();
+            let since = watcher.since.map(|since| format!("  since {}", clock(since, "%H:%M"))).unwrap_or_default();
             let state = if watcher.state == "pending" { "waits for your approval" } else { &watcher.state };
             print(&format!("{name}{pad}  {state}{since}"))?;
         }
         Ok(())
     }
+}
 
-    /// Prints text as it is.
-    pub(super) fn text(self, text: &str) -> Result<(), Closed> {
-        print(text)
-    }
+/// Returns a time of today in the given format, another with its date.
+fn clock(at: Timestamp, format: &str) -> String {
+    let zone = TimeZone::system();
+    let (at, now) = (at.to_zoned(zone.clone()), Timestamp::now().to_zoned(zone));
+    let date = if at.date() == now.date() { String::new() } else { format!("{} ", at.strftime("%Y-%m-%d")) };
+    format!("{date}{}", at.strftime(format))
 }
 
 fn shown_watcher(watcher: &WatcherInfo) -> String {
@@ -194,7 +192,7 @@ fn print(text: &str) -> Result<(), Closed> {
         .map_err(|_| Closed)
 }
 
-/// Prints text before there is anything else to go by.
+/// Prints text as it is.
 pub(super) fn print_text(text: &str) -> Exit {
     print(text).map_or_else(Into::into, |()| Exit::Done)
 }

@@ -14,16 +14,15 @@ pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
         result
     })
     .await;
-    match looked {
-        Ok(result) => result?,
-        Err(_) => {
-            let waited = crate::config::format_duration(limit);
-            let missing = args.targets.len().saturating_sub(exits.len());
-            let whom = if args.targets.len() == 1 { args.targets[0].clone() } else { format!("{missing} of them") };
-            let whom = crate::client::text::visible(&whom);
-            let failed = Failed::new(Exit::Unreachable, format!("{whom}: no answer within {waited}"));
-            return Err(failed.with_hint("`--timeout` waits longer"));
-        }
+    if let Ok(result) = looked {
+        result?;
+    } else {
+        let waited = crate::config::format_duration(limit);
+        let missing = args.targets.len().saturating_sub(exits.len());
+        let whom = if args.targets.len() == 1 { args.targets[0].clone() } else { format!("{missing} of them") };
+        let whom = crate::client::text::visible(&whom);
+        let failed = Failed::new(Exit::Unreachable, format!("{whom}: no answer within {waited}"));
+        return Err(failed.with_hint("`--timeout` waits longer"));
     }
     Ok(match exits.first() {
         Some(first) if exits.iter().all(|exit| exit == first) => *first,

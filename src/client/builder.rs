@@ -209,9 +209,9 @@ impl ClientBuilder {
         let now = Now { at: Clock::now(), wall: Timestamp::now() };
         let core = Core::new(config, rng, now).map_err(|_| ClientError::DisplayName)?;
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let (releases, released) = mpsc::unbounded_channel();
+        let (releases, given_up) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS);
-        let driver = Driver::new(core, listeners, inbox, released, events.clone())?;
+        let driver = Driver::new(core, listeners, inbox, given_up, events.clone())?;
         tokio::spawn(driver.run());
         let default_host = address.as_ref().host_text().to_owned();
         let address = address.as_str().to_owned();

@@ -153,7 +153,10 @@ impl Driver {
                     break;
                 }
             };
-            let now = self.now();
+            let now = Self::now();
+            if self.clock.suspended() > SLEPT {
+                self.core.handle(Input::Resumed, now, &mut self.out);
+            }
             match wake {
                 Wake::Command(None) if leave_by.is_none() => leave_by = Some(self.leave(now)),
                 Wake::Command(Some(Command::Stop(reply))) => {
@@ -181,7 +184,7 @@ impl Driver {
         }
     }
 
-    fn now(&mut self) -> Now {
+    fn now() -> Now {
         Now { at: Clock::now(), wall: Timestamp::now() }
     }
 
@@ -249,10 +252,7 @@ impl Driver {
                 self.core.handle(Input::Resolved { query, answer }, now, &mut self.out);
             }
             Wake::Pump => self.core.pump(PORTION, now, &mut self.out),
-            Wake::Time => {
-                let input = if self.clock.suspended() > SLEPT { Input::Resumed } else { Input::Tick };
-                self.core.handle(input, now, &mut self.out);
-            }
+            Wake::Time => self.core.handle(Input::Tick, now, &mut self.out),
             Wake::Writable | Wake::Command(None) | Wake::Released(None) => {}
         }
     }
@@ -426,7 +426,7 @@ impl Driver {
             }
         }
         if !failed.is_empty() {
-            let now = self.now();
+            let now = Self::now();
             for remote in failed {
                 self.core.handle(Input::SendFailed(remote), now, &mut self.out);
             }

@@ -10,9 +10,15 @@ use super::{ClientError, Feed, Freshness, Item, Kind, Line, PresenceClient, Pres
 #[derive(Debug, Default)]
 pub struct Lines {
     feed: Feed,
-    targets: BTreeMap<u64, Option<Arc<PresentityState>>>,
+    targets: BTreeMap<u64, Target>,
     seq: u64,
     ready: bool,
+}
+
+#[derive(Debug, Default)]
+struct Target {
+    name: Option<String>,
+    last: Option<Arc<PresentityState>>,
 }
 
 impl Lines {
@@ -24,18 +30,20 @@ impl Lines {
     /// Adds a target; `once` takes one look at it.
     pub async fn add(&mut self, client: &PresenceClient, target: &str, once: bool) -> Result<(), ClientError> {
         let place = self.feed.add_watch(client, target, once).await?;
-        self.targets.insert(place, None);
+        self.targets.insert(place, Target::default());
+        Ok(())
+    }
+
+    /// Adds a target under the name that the user knows.
+    pub async fn add_named(&mut self, client: &PresenceClient, target: &str, name: &str) -> Result<(), ClientError> {
+        let place = self.feed.add_watch(client, target, false).await?;
+        self.targets.insert(place, Target { name: Some(name.to_owned()), last: None });
         Ok(())
     }
 
     /// Returns whether every target has had its first state.
     pub fn is_ready(&self) -> bool {
-        self.targets.values().all(Option::is_some)
-    }
-
-    /// Returns the targets that have not answered yet, as they were asked for.
-    pub fn states(&self) -> impl Iterator<Item = &Arc<PresentityState>> {
-        self.targets.values().flatten()
+        self.targets.values().all(|target| target.last.is_some())
     }
 
     /// Waits for what happens next; a list that ends with [`Kind::End`] is the last. Cancel-safe.
@@ -59,12 +67,16 @@ impl Lines {
         let now = Timestamp::now();
         let mut lines = Vec::new();
         for (place, item) in changed {
-            let Some(last) = self.targets.get_mut(&place) else { continue };
+            let Some(Target { name, last }) = self.targets.get_mut(&place) else { continue };
             match item {
                 Item::Presentity { state, settled } => {
                     if last.is_none() && !settled {
                         continue;
                     }
+                    let state = match name {
+                        Some(name) => Arc::new(PresentityState { name: Some(name.clone()), ..(*state).clone() }),
+                        None => state,
+                    };
                     if let Some(kind) = kind_of(last.as_deref(), &state) {
                         lines.push(state.to_line(kind, self.seq, now));
                         self.seq += 1;

@@ -51,7 +51,11 @@ use self::{
     feed::Slot,
 };
 pub use crate::{
-    net::listen::{BindError, PortChoice},
+    net::{
+        address,
+        clock::Clock,
+        listen::{BindError, PortChoice},
+    },
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::Buddy,

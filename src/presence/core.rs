@@ -254,9 +254,17 @@ impl Core {
     /// Runs the timers and gathers what the machines have to say.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
         self.endpoint.tick(now.at, &mut out.effects);
+        // A request that nobody answered has failed before its subscription looks at the clock.
+        self.follow_failures(now, out);
         let (subscriber, mut step) = self.subscriber_step(now, out);
         subscriber.tick(&mut step);
-        self.notifier.tick(now.at);
+        self.notifier.tick(now.at, self.config.timing.t1);
+        self.follow_failures(now, out);
+        self.follow_subscriptions(now, out);
+        self.follow_watchers(now, out);
+    }
+
+    fn follow_failures(&mut self, now: Now, out: &mut Outbox) {
         while let Some((user, failure)) = self.endpoint.next_failure() {
             match user {
                 User::Subscriber(id, attempt) => {
@@ -266,8 +274,6 @@ impl Core {
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
             }
         }
-        self.follow_subscriptions(now, out);
-        self.follow_watchers(now, out);
     }
 
     fn dispatch(&mut self, event: Option<Event<'_, User>>, now: Now, out: &mut Outbox) {
@@ -281,13 +287,15 @@ impl Core {
                     _ => {}
                 }
             }
-            Some(Event::Response { user: User::Subscriber(id, attempt), message, .. }) => {
-                let (subscriber, mut step) = self.subscriber_step(now, out);
-                subscriber.response(id, attempt, &message, &mut step);
-            }
-            Some(Event::Response { user: User::Notifier(id, attempt), message, .. }) => {
+            Some(Event::Response { user, flow, message }) => {
+                if !flow.transport.is_stream() {
+                    self.notifier.address_answered(flow.remote, now.at);
+                }
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
-                self.notifier.response(id, attempt, &message, &mut step);
+                match user {
+                    User::Subscriber(id, attempt) => self.subscriber.response(id, attempt, &message, &mut step),
+                    User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
+                }
             }
             None => {}
         }
@@ -367,8 +375,8 @@ impl Core {
     }
 
     fn set_own(&mut self, published: Option<Published>, now: Now, out: &mut Outbox) {
+        self.serving.state_changed(published.is_none().then_some(now.wall));
         self.own = Arc::new(OwnPresence { entity: self.own.entity.clone(), published });
-        self.serving.state_changed(now.wall);
         self.notifier.changed(serving::FULL, now.at);
         out.changed.insert(Key::Own);
     }
@@ -376,7 +384,7 @@ impl Core {
     /// Goes offline: watchers are told, subscriptions ended. The driver pumps until nothing waits any more, two
     /// seconds at most (NOT-23).
     pub fn go_offline(&mut self, now: Now, out: &mut Outbox) {
-        self.serving.going_offline(now.wall);
+        self.serving.going_offline(&self.own, now.wall);
         self.notifier.go_offline(now.at);
         self.end_all_watches(now, out);
         self.settle(now, out);

@@ -74,6 +74,8 @@ pub struct Policy {
     /// How sure an allow rule must be.
     pub require: Require,
     listed: HashMap<String, Action>,
+    /// How many allow entries name each numeric address.
+    vouched: HashMap<IpAddr, u32>,
 }
 
 impl Policy {
@@ -84,12 +86,26 @@ impl Policy {
 
     /// Puts a watcher on the list of `action`, and off the others.
     pub fn set(&mut self, watcher: &str, action: Action) {
-        self.listed.insert(canonical(watcher), action);
+        let who = canonical(watcher);
+        self.forget(&who);
+        if let Some(address) = address_of(&who).filter(|_| action == Action::Allow) {
+            *self.vouched.entry(address).or_default() += 1;
+        }
+        self.listed.insert(who, action);
     }
 
     /// Takes a watcher off every list.
     pub fn forget(&mut self, watcher: &str) {
-        self.listed.remove(&canonical(watcher));
+        let who = canonical(watcher);
+        let was = self.listed.remove(&who);
+        if let Some(address) = address_of(&who).filter(|_| was == Some(Action::Allow))
+            && let Some(count) = self.vouched.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.vouched.remove(&address);
+            }
+        }
     }
 
     /// Returns the list that a watcher is on.
@@ -104,9 +120,7 @@ impl Policy {
 
     /// Returns whether an allow entry names this very address, which then needs no further proof (SEC-01).
     pub fn vouches_for(&self, address: IpAddr) -> bool {
-        self.listed.iter().any(|(who, action)| {
-            *action == Action::Allow && UriRef::parse(who).is_ok_and(|uri| uri.host() == Host::Ip(address))
-        })
+        self.vouched.contains_key(&address)
     }
 
     /// Decides about a watcher. Rules that allow need an identity that is more than claimed; those that block
@@ -122,6 +136,14 @@ impl Policy {
             Some(Action::Allow) if sure => Decision { action: Action::Allow, rule: "allow" },
             Some(Action::Allow | Action::Ask) | None => Decision { action: self.default, rule: "default" },
         }
+    }
+}
+
+/// Returns the numeric address that a listed watcher names, if it does.
+fn address_of(who: &str) -> Option<IpAddr> {
+    match UriRef::parse(who).ok()?.host() {
+        Host::Ip(address) => Some(address),
+        Host::Name(_) => None,
     }
 }
 

@@ -15,14 +15,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::rngs::StdRng;
+use rand::{RngExt as _, rngs::StdRng};
 use thiserror::Error;
 
 use self::{client::Clients, server::Servers, streams::Streams};
 use super::{
     codec::{self, Framing, Head},
     effect::{Effect, QueryId},
-    header::Name,
+    header::{Name, is_token},
     ids::{MAGIC_COOKIE, Token},
     locate::{LocateError, Plan},
     message::{self, Message, Method},
@@ -116,7 +116,7 @@ pub enum Event<'a, U> {
     Response {
         /// Who sent the request.
         user: U,
-        /// Which way it came.
+        /// Which way the request had gone.
         flow: Flow,
         /// The response.
         message: Message<'a>,
@@ -148,6 +148,8 @@ enum Timer {
 pub struct Endpoint<U> {
     config: EndpointConfig,
     rng: StdRng,
+    /// What the tags of stateless answers are derived from.
+    secret: u128,
     clients: Clients<U>,
     servers: Servers,
     streams: Streams,
@@ -161,9 +163,10 @@ pub struct Endpoint<U> {
 
 impl<U: Copy> Endpoint<U> {
     /// Makes an endpoint that draws its identifiers from `rng`.
-    pub fn new(config: EndpointConfig, rng: StdRng) -> Self {
+    pub fn new(config: EndpointConfig, mut rng: StdRng) -> Self {
         Self {
             config,
+            secret: rng.random(),
             rng,
             clients: Clients::default(),
             servers: Servers::default(),
@@ -281,14 +284,14 @@ impl<U: Copy> Endpoint<U> {
         if message.is_request() {
             self.request_received(flow, message, now, out)
         } else {
-            self.response_received(flow, message, now)
+            self.response_received(message, now)
         }
     }
 
     fn request_received<'a>(
         &mut self,
         flow: Flow,
-        message: Message<'a>,
+        mut message: Message<'a>,
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> Option<Event<'a, U>> {
@@ -300,25 +303,28 @@ impl<U: Copy> Endpoint<U> {
             self.counters.refused += 1;
             return None;
         }
+        if message.is_packed() {
+            // It may be passed over, or the check would have refused it.
+            message.body = &[];
+        }
         match method {
             // An ACK belongs to an INVITE that was refused; nothing answers it (TXN-20).
             Method::Ack => return None,
             Method::Cancel => {
-                let known = self.servers.find(&message, flow.transport, "INVITE").is_some()
-                    || ["SUBSCRIBE", "NOTIFY", "OPTIONS"]
-                        .iter()
-                        .any(|m| self.servers.find(&message, flow.transport, m).is_some());
+                let known = ["SUBSCRIBE", "NOTIFY", "OPTIONS", "INVITE"]
+                    .iter()
+                    .any(|method| self.servers.find(&message, flow.transport, method).is_some());
                 let (code, reason) = if known { (200, "OK") } else { (481, codec::reason_phrase(481)) };
                 self.answer_stateless(flow, &message, code, reason, now, out);
                 return None;
             }
             _ => {}
         }
-        let id = match self.servers.admit(&message, flow, now, &mut self.timers) {
+        let id = match self.servers.admit(&message, flow, &self.config.timing, now, &mut self.timers) {
             server::Admission::New(id) => id,
             server::Admission::Resent(replay) => {
-                if let Some(packet) = replay {
-                    self.transmit(flow, packet, now, out);
+                if let Some((packet, to)) = replay {
+                    self.transmit(to, packet, now, out);
                 }
                 return None;
             }
@@ -334,13 +340,14 @@ impl<U: Copy> Endpoint<U> {
             });
             return None;
         }
-        let unknown: Vec<&str> = message
-            .option_tags(Name::Require)
-            .chain(message.option_tags(Name::ProxyRequire))
-            .filter(|tag| !tag.is_empty())
-            .collect();
+        // Proxy-Require is not for us (RFC 3261 §20.29).
+        let unknown: Vec<&str> = message.option_tags(Name::Require).collect();
         if !unknown.is_empty() {
             self.counters.refused += 1;
+            if !unknown.iter().all(|tag| is_token(tag)) {
+                self.respond_with(id, flow, &message, 400, now, out, |_| {});
+                return None;
+            }
             let unknown = unknown.join(", ");
             self.respond_with(id, flow, &message, 420, now, out, |head| {
                 head.header(Name::Unsupported, &unknown);
@@ -389,8 +396,9 @@ impl<U: Copy> Endpoint<U> {
         let mut head = response_head(flow, request, code, codec::reason_phrase(code), &tag.to_string());
         add(&mut head);
         let Some((packet, to)) = finish_response(head, flow, request) else { return };
-        self.servers.complete(id, packet.clone(), to, &self.config.timing, now, &mut self.timers);
-        self.transmit(to, packet, now, out);
+        if self.servers.complete(id, packet.clone(), to, &self.config.timing, now, &mut self.timers) {
+            self.transmit(to, packet, now, out);
+        }
     }
 
     fn answer_stateless(
@@ -402,11 +410,9 @@ impl<U: Copy> Endpoint<U> {
         now: Instant,
         out: &mut Vec<Effect>,
     ) {
-        let tag = Token::random(&mut self.rng).to_string();
+        let parts = [Name::Via, Name::From, Name::CallId, Name::CSeq].map(|name| request.get(name).unwrap_or_default());
+        let tag = Token::derived(self.secret, &parts).to_string();
         let mut head = response_head(flow, request, code, reason, &tag);
-        if code == 405 {
-            head.header(Name::Allow, ALLOW);
-        }
         if code == 415 {
             head.header(Name::AcceptEncoding, "identity");
         }
@@ -479,11 +485,12 @@ fn response_head(flow: Flow, request: &Message<'_>, code: u16, reason: &str, tag
 fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> Option<(Packet, Flow)> {
     let head = head.finish(0).ok()?;
     let mut to = flow;
-    if !flow.transport.is_stream() {
-        let via = request.top_via().ok()?;
-        if via.rport.is_none() {
-            to.remote.set_port(via.port.unwrap_or(5060));
-        }
+    // A request whose Via is missing or cannot be read gets its 400 where it came from.
+    if !flow.transport.is_stream()
+        && let Ok(via) = request.top_via()
+        && via.rport.is_none()
+    {
+        to.remote.set_port(via.port.unwrap_or(flow.transport.default_port()));
     }
     Some((Packet { head, body: Bytes::new() }, to))
 }
@@ -492,6 +499,7 @@ fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> Option<(Pac
 fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, way: &Way) -> Bytes {
     use std::io::Write as _;
     let Way { transport, sent_by, branch, transport_param } = way;
+    let sent_by = without_zone(*sent_by);
     let line = memchr::memchr(b'\n', head).map_or(head.len(), |i| i + 1);
     let mut bytes = Vec::with_capacity(head.len() + 160);
     bytes.extend_from_slice(&head[..line]);
@@ -501,7 +509,7 @@ fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, way: &Way) -> Bytes {
     let contact_at = contact.map_or(line, |slot| slot.at.clamp(line, head.len()));
     bytes.extend_from_slice(&head[line..contact_at]);
     if let Some(slot) = contact {
-        write_contact(&mut bytes, &slot.user, *sent_by, *transport_param);
+        write_contact(&mut bytes, &slot.user, sent_by, *transport_param);
     }
     bytes.extend_from_slice(&head[contact_at..]);
     bytes.into()
@@ -518,10 +526,16 @@ fn write_contact(bytes: &mut Vec<u8>, user: &str, address: SocketAddr, transport
 /// Returns the URI at which we are reached, as Contact carries it.
 pub fn contact_uri(user: &str, address: SocketAddr, transport: Option<Transport>) -> String {
     let at = if user.is_empty() { "" } else { "@" };
+    let address = without_zone(address);
     match transport {
         Some(transport) => format!("sip:{user}{at}{address};transport={}", transport.token().to_ascii_lowercase()),
         None => format!("sip:{user}{at}{address}"),
     }
+}
+
+/// A zone id means something on this machine only, and never leaves it (TRN-27).
+fn without_zone(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
 }
 
 /// One way out for a request.

@@ -10,7 +10,7 @@ use thiserror::Error;
 pub use name::Name;
 pub use value::{
     Accept, CSeq, EventHeader, NameAddr, Params, Reason, RetryAfter, SubState, SubscriptionState, Via, delta_seconds,
-    is_token, split_list,
+    is_token, split_list, token_len,
 };
 
 /// Why a header cannot be read; it never holds what the peer wrote.

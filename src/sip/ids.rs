@@ -1,6 +1,9 @@
 //! Random identifiers: tags, branches and Call-IDs (RFC 3261 §8.1.1.4, §8.1.1.7, §19.3).
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use rand::{Rng, RngExt, rngs::StdRng};
 
@@ -20,6 +23,17 @@ impl Token {
     /// Draws a token from a cryptographically secure generator.
     pub fn random(rng: &mut StdRng) -> Self {
         Self(rng.random::<u128>() >> 48)
+    }
+
+    /// Derives a token from what only we know and what a request bears, so that an answer of which nothing is
+    /// kept is the same each time (§8.2.7).
+    pub fn derived(secret: u128, parts: &[&[u8]]) -> Self {
+        let half = |which: u8| {
+            let mut hasher = DefaultHasher::new();
+            (which, secret, parts).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        Self((half(0) << 64 | half(1)) >> 48)
     }
 
     /// Reads a token that we printed; anything else was not ours.

@@ -198,7 +198,9 @@ impl<'a> Message<'a> {
     pub fn call_id(&self) -> Result<&'a str, HeaderError> {
         let malformed = HeaderError::Malformed(Name::CallId);
         let id = std::str::from_utf8(self.single(Name::CallId)?).map_err(|_| malformed.clone())?;
-        let clean = !id.is_empty() && !id.contains(|c: char| c.is_whitespace() || c.is_control());
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        let clean =
+            !id.is_empty() && if id.is_ascii() { id.bytes().all(|c| c > b' ' && c < 0x7f) } else { !id.contains(odd) };
         if clean { Ok(id) } else { Err(malformed) }
     }
 
@@ -280,6 +282,21 @@ impl<'a> Message<'a> {
         })
     }
 
+    /// Returns whether the body is packed in a way that nobody here unpacks.
+    pub fn is_packed(&self) -> bool {
+        let packed = |encoding: &[u8]| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity");
+        !self.body.is_empty() && self.get(Name::ContentEncoding).is_some_and(packed)
+    }
+
+    /// Returns whether the body may be passed over where it is not understood (RFC 3261 §20.11).
+    pub fn body_is_optional(&self) -> bool {
+        let disposition = self.text(Name::ContentDisposition).unwrap_or_default();
+        disposition.split(';').skip(1).filter_map(|param| param.split_once('=')).any(|(name, value)| {
+            let value = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("handling") && value.eq_ignore_ascii_case("optional")
+        })
+    }
+
     /// Goes through the Record-Route entries in order.
     pub fn record_routes(&self) -> impl Iterator<Item = &'a [u8]> {
         self.values(Name::RecordRoute)
@@ -346,10 +363,7 @@ pub fn check_request(message: &Message<'_>) -> Result<(), Refusal> {
         Some(Ok(_)) => return refusal(416, super::codec::reason_phrase(416)),
         Some(Err(_)) | None => return refusal(400, "Malformed Request-URI"),
     }
-    let packed = message
-        .get(Name::ContentEncoding)
-        .is_some_and(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity"));
-    if packed && !message.body.is_empty() {
+    if message.is_packed() && !message.body_is_optional() {
         return refusal(415, super::codec::reason_phrase(415));
     }
     Ok(())

@@ -106,13 +106,9 @@ impl ClientTransaction {
     /// Takes a response; returns whether its reader is to see it, which is so once for a final one.
     pub fn on_response(&mut self, code: u16, stream: bool, timing: &Timing, now: Instant) -> bool {
         match &mut self.phase {
-            ClientPhase::Calling { proceeding, resend_at, interval, .. } if code < 200 => {
-                if !*proceeding {
-                    *proceeding = true;
-                    // §17.1.2.2: in Proceeding, Timer E is reset to T2; the resend already due comes first.
-                    *interval = timing.t2;
-                    *resend_at = resend_at.map(|_| now + timing.t2);
-                }
+            // §17.1.2.2: the resend that is planned still goes; those after it are T2 apart.
+            ClientPhase::Calling { proceeding, .. } if code < 200 => {
+                *proceeding = true;
                 true
             }
             ClientPhase::Calling { .. } => {
@@ -168,7 +164,7 @@ mod tests {
         transaction.on_timer(&TIMING, Instant::from_origin(Duration::from_millis(500)));
         assert!(transaction.on_response(100, false, &TIMING, second));
         let (sends, end) = ladder(transaction, 60_000);
-        assert_eq!(sends, [0, 5000, 9000, 13_000, 17_000, 21_000, 25_000, 29_000]);
+        assert_eq!(sends, [0, 1500, 5500, 9500, 13_500, 17_500, 21_500, 25_500, 29_500]);
         assert_eq!(end, Some(32_000));
     }
 

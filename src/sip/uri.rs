@@ -67,13 +67,24 @@ pub struct UriRef<'a> {
     headers: Option<&'a str>,
 }
 
+/// The bytes that no URI may hold.
+const FORBIDDEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut c = 0;
+    while c < 256 {
+        table[c] = matches!(c as u8, 0..=b' ' | 0x7f | b'<' | b'>' | b'"' | b'\\');
+        c += 1;
+    }
+    table
+};
+
 impl<'a> UriRef<'a> {
     /// Reads a URI.
     ///
     /// # Errors
     /// When its scheme, host or port cannot be told, or a character stands in it that no URI may hold.
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
-        if text.bytes().any(|c| c <= b' ' || c == 0x7f || matches!(c, b'<' | b'>' | b'"' | b'\\')) {
+        if text.bytes().any(|c| FORBIDDEN[usize::from(c)]) {
             return Err(UriError::Character);
         }
         let colon = memchr::memchr(b':', text.as_bytes()).ok_or(UriError::Scheme)?;
@@ -269,10 +280,14 @@ impl fmt::Display for UriRef<'_> {
 }
 
 fn scheme_of(text: &str) -> Scheme {
-    [("sip", Scheme::Sip), ("sips", Scheme::Sips), ("pres", Scheme::Pres), ("tel", Scheme::Tel)]
-        .into_iter()
-        .find(|(name, _)| text.eq_ignore_ascii_case(name))
-        .map_or(Scheme::Other, |(_, scheme)| scheme)
+    let is = |scheme: &str| text.eq_ignore_ascii_case(scheme);
+    match text.len() {
+        3 if is("sip") => Scheme::Sip,
+        3 if is("tel") => Scheme::Tel,
+        4 if is("sips") => Scheme::Sips,
+        4 if is("pres") => Scheme::Pres,
+        _ => Scheme::Other,
+    }
 }
 
 fn split_once(text: &str, at: u8) -> (&str, Option<&str>) {

@@ -9,7 +9,7 @@ use sippresence::sip::{
         Accept, CSeq, EventHeader, Name, NameAddr, Params, RetryAfter, SubscriptionState, Via, delta_seconds,
         split_list,
     },
-    message::{Message, StartLine, check_request},
+    message::{Message, Method, StartLine, check_request},
     uri::{Uri, UriRef},
 };
 
@@ -201,7 +201,9 @@ fn blow() -> impl Strategy<Value = Blow> {
 
 fn battered() -> impl Strategy<Value = Vec<u8>> {
     (prop::sample::select(seeds()), vec(blow(), 0..6)).prop_map(|(mut bytes, blows)| {
-        blows.iter().for_each(|blow| blow.strike(&mut bytes));
+        for blow in &blows {
+            blow.strike(&mut bytes);
+        }
         bytes
     })
 }
@@ -238,7 +240,9 @@ proptest! {
     ) {
         let colon = line.iter().position(|c| *c == b':').map_or(0, |at| at + 1);
         let mut value = line[colon..].to_vec();
-        blows.iter().for_each(|blow| blow.strike(&mut value));
+        for blow in &blows {
+            blow.strike(&mut value);
+        }
         read_value(&value);
         if let Ok(text) = std::str::from_utf8(&value) {
             text.split(['<', '>', ' ']).for_each(read_uri);
@@ -281,7 +285,7 @@ proptest! {
         }
         let bytes = [&head.finish(body.len()).unwrap()[..], &body].concat();
         let message = decode(&bytes, Framing::Stream).unwrap();
-        prop_assert_eq!(message.method().map(|method| method.as_str()), is_request.then_some(&*method));
+        prop_assert_eq!(message.method().map(Method::as_str), is_request.then_some(&*method));
         prop_assert_eq!(message.request_uri(), is_request.then_some(&*uri));
         prop_assert_eq!(message.code(), (!is_request).then_some(code));
         let expected: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes().trim_ascii())).collect();
@@ -309,10 +313,13 @@ fn par_20_every_cut_of_every_message_is_read_or_refused() {
     }
 }
 
+/// A name and how to make so many bytes of it.
+type Shape = (&'static str, fn(usize) -> String);
+
 #[test]
 fn par_20_hostile_shapes_take_linear_time() {
     let head = "OPTIONS sip:a@h SIP/2.0\r\n";
-    let shapes: [(&str, fn(usize) -> String); 12] = [
+    let shapes: [Shape; 12] = [
         ("headers", |n| "X: y\r\n".repeat(n / 6)),
         ("folds", |n| format!("X: y{}", "\r\n z".repeat(n / 4))),
         ("line ends", |n| "\r\n".repeat(n / 2)),

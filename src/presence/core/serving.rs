@@ -69,7 +69,9 @@ pub(super) struct Serving {
     entries: HashMap<ServedId, Entry>,
     lookups: HashMap<QueryId, ServedId>,
     bodies: Cached,
-    /// Since when those who are politely blocked see us offline.
+    /// Since when those who are politely blocked see us offline; nothing that we do moves it.
+    hidden_since: Timestamp,
+    /// Since when we are offline, when we are.
     offline_since: Timestamp,
     /// We are on our way out: everybody sees us offline.
     leaving: bool,
@@ -81,30 +83,37 @@ impl Serving {
             entries: HashMap::new(),
             lookups: HashMap::new(),
             bodies: HashMap::new(),
+            hidden_since: now,
             offline_since: now,
             leaving: false,
         }
     }
 
-    pub(super) fn state_changed(&mut self, now: Timestamp) {
-        if self.bodies.remove(&FULL.0).is_none() && self.entries.is_empty() {
-            self.offline_since = now;
-        }
+    /// Our state is another one; without a publication we are offline since the given moment.
+    pub(super) fn state_changed(&mut self, offline_since: Option<Timestamp>) {
+        self.bodies.remove(&FULL.0);
+        self.offline_since = offline_since.unwrap_or(self.offline_since);
     }
 
-    pub(super) fn going_offline(&mut self, now: Timestamp) {
+    /// From now on we show as offline; who had said so before has been offline since then.
+    pub(super) fn going_offline(&mut self, own: &OwnPresence, now: Timestamp) {
         self.leaving = true;
         self.bodies.remove(&FULL.0);
-        self.offline_since = self.offline_since.min(now);
+        if let Some(published) = &own.published {
+            let said = published.status == PresenceStatus::Offline;
+            self.offline_since = if said { published.timestamp } else { now };
+        }
     }
 
     /// Returns the document behind a view; made once for all who see it.
     pub(super) fn body(&mut self, view: View, own: &OwnPresence, identity: &Identity, open: &OpenWhen) -> Bytes {
-        let Self { bodies, offline_since, leaving, .. } = self;
+        let Self { bodies, hidden_since, offline_since, leaving, .. } = self;
         let body = bodies.entry(view.0).or_insert_with(|| {
-            let document = match own.published.as_ref().filter(|_| view == FULL && !*leaving) {
-                Some(published) => pidf::write(published, identity, open),
-                None => pidf::write(&Published::new(PresenceStatus::Offline, *offline_since), identity, open),
+            let offline = |since| pidf::write(&Published::new(PresenceStatus::Offline, since), identity, open);
+            let document = match &own.published {
+                _ if view == OFFLINE => offline(*hidden_since),
+                Some(published) if !*leaving => pidf::write(published, identity, open),
+                Some(_) | None => offline(*offline_since),
             };
             document.into()
         });
@@ -138,8 +147,9 @@ impl Core {
                 let call_id = message.call_id().unwrap_or_default();
                 let tag = message.from().ok().and_then(|from| from.tag()).unwrap_or_default();
                 let own = self.subscriber.is_own(call_id, tag);
-                let proven =
-                    own || self.notifier.is_proven(flow, now.at) || self.config.policy.vouches_for(flow.remote.ip());
+                let source = flow.remote.ip();
+                let vouched = self.config.policy.vouches_for(source) || self.watching.has_target_at(source);
+                let proven = own || vouched || self.notifier.is_proven(flow, now.at);
                 let host = match initial.from.host() {
                     Host::Ip(ip) => Ok(ip),
                     Host::Name(name) => Err(name.to_ascii_lowercase()),
@@ -155,12 +165,13 @@ impl Core {
                     announced: false,
                 };
                 let verdict = judge(&self.config.policy, &mut entry);
+                log(&entry, verdict, proven);
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 let admitted = self.notifier.admit(request, flow, message, &initial, verdict, proven, &mut step);
                 if let Some(id) = admitted {
                     self.serving.entries.insert(id, entry);
                     if proven {
-                        self.announce(id, now, out);
+                        self.announce(id, out);
                     }
                 }
             }
@@ -221,6 +232,7 @@ impl Core {
         let Some(entry) = self.serving.entries.get_mut(&id) else { return };
         entry.grade = grade(&entry.host, true, served.source.ip(), Some(served.source));
         let verdict = judge(&self.config.policy, entry);
+        log(entry, verdict, true);
         // A name is worth a look-up only where a rule would allow it (POL-19).
         if entry.grade == WatcherGrade::Claimed
             && self.config.policy.listed(&entry.who) == Some(Action::Allow)
@@ -231,7 +243,7 @@ impl Core {
             out.effects.push(Effect::Resolve { query, host: host.clone(), port: served.source.port() });
         }
         self.notifier.promote(id, verdict, now.at);
-        self.announce(id, now, out);
+        self.announce(id, out);
     }
 
     /// A watcher's own host name was looked up.
@@ -243,19 +255,17 @@ impl Core {
         {
             entry.grade = WatcherGrade::Address;
             let verdict = judge(&self.config.policy, entry);
+            log(entry, verdict, true);
             self.notifier.judge(id, verdict, now.at);
-            out.changed.insert(Key::Watchers);
+            self.announce(id, out);
         }
     }
 
     /// Tells programs of a watcher that has proven to be there.
-    fn announce(&mut self, id: ServedId, now: Now, out: &mut Outbox) {
-        let _ = now;
+    fn announce(&mut self, id: ServedId, out: &mut Outbox) {
         let Some(served) = self.notifier.info(id) else { return };
         let Some(entry) = self.serving.entries.get_mut(&id).filter(|entry| !entry.own) else { return };
         out.changed.insert(Key::Watchers);
-        // POL-18: who, by which rule, with what result; never what was shown.
-        info!(watcher = %visible(&entry.who), rule = entry.rule, result = ?served.verdict, "judged a watcher");
         let target = self.own.entity.clone();
         match served.verdict {
             Verdict::Pending if !entry.announced => {
@@ -278,12 +288,14 @@ impl Core {
         let mut ids: Vec<ServedId> = self.serving.entries.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
+            // One that is not proven yet is judged when it is, and is nobody's news before (SEC-02).
+            let Some(served) = self.notifier.info(id).filter(|served| served.proven) else { continue };
             let verdict = self.verdict_for(id);
-            let Some(before) = self.notifier.info(id).map(|served| served.verdict) else { continue };
-            if verdict == before {
+            if verdict == served.verdict {
                 continue;
             }
             if let Some(entry) = self.serving.entries.get_mut(&id) {
+                log(entry, verdict, true);
                 entry.since = now.wall;
                 if verdict == Verdict::Pending {
                     entry.announced = false;
@@ -291,7 +303,7 @@ impl Core {
             }
             self.notifier.judge(id, verdict, now.at);
             if self.notifier.is_known(id) {
-                self.announce(id, now, out);
+                self.announce(id, out);
             }
         }
         out.changed.insert(Key::Watchers);
@@ -313,12 +325,7 @@ impl Core {
                 Some(Watcher {
                     who: entry.who.clone(),
                     grade: entry.grade,
-                    state: match served.verdict {
-                        Verdict::Pending => "pending",
-                        Verdict::Active(FULL) => "active",
-                        Verdict::Active(_) => "polite-block",
-                        Verdict::Refuse(_) => "terminated",
-                    },
+                    state: state_word(served.verdict),
                     rule: entry.rule,
                     since: entry.since,
                     expires_at: served.expires_at,
@@ -365,6 +372,26 @@ fn judge(policy: &Policy, entry: &mut Entry) -> Verdict {
         Action::Ask => Verdict::Pending,
         Action::PoliteBlock => Verdict::Active(OFFLINE),
         Action::Block => Verdict::Refuse(403),
+    }
+}
+
+/// POL-18: who, by which rule, with what result; never what was shown. Strangers who may not be who they say
+/// cannot fill the log.
+fn log(entry: &Entry, verdict: Verdict, proven: bool) {
+    let (watcher, rule, result) = (visible(&entry.who), entry.rule, state_word(verdict));
+    if proven {
+        info!(%watcher, rule, result, "judged a watcher");
+    } else {
+        debug!(%watcher, rule, result, "judged a watcher that may be somebody else");
+    }
+}
+
+fn state_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pending => "pending",
+        Verdict::Active(FULL) => "active",
+        Verdict::Active(_) => "polite-block",
+        Verdict::Refuse(_) => "terminated",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What we watch: from the turns of a subscription and the documents it brings to one honest state (WAT-50).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, warn};
@@ -21,7 +21,7 @@ use crate::{
         slab::Slab,
         time::Instant,
         transport::Flow,
-        uri::Uri,
+        uri::{Host, Uri},
     },
 };
 
@@ -52,7 +52,7 @@ struct Watch {
     /// A first answer of any kind was had.
     settled: bool,
     /// Addresses at which the notifier was met, for comparing names (PID-12).
-    met: Vec<std::net::IpAddr>,
+    met: Vec<IpAddr>,
     unreadable: u64,
 }
 
@@ -62,11 +62,35 @@ pub(super) struct Watching {
     slab: Slab<Watch>,
     by_key: HashMap<(String, Subscribing), u32>,
     by_subscription: HashMap<SubscriptionId, u32>,
+    /// How many lasting watches name each numeric address.
+    by_address: HashMap<IpAddr, u32>,
 }
 
 impl Watching {
     pub(super) fn state(&self, id: WatchId) -> Option<Arc<PresentityState>> {
         self.slab.get(id.0).map(|watch| Arc::clone(&watch.state))
+    }
+
+    /// Returns whether somebody whom we watch is at this very address: whom we ask may ask us (SEC-01).
+    pub(super) fn has_target_at(&self, address: IpAddr) -> bool {
+        self.by_address.contains_key(&address)
+    }
+
+    fn note_address(&mut self, target: &Uri, how: Subscribing) {
+        if let (Host::Ip(address), Subscribing::Lasting) = (target.as_ref().host(), how) {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+    }
+
+    fn drop_address(&mut self, target: &Uri, how: Subscribing) {
+        if let (Host::Ip(address), Subscribing::Lasting) = (target.as_ref().host(), how)
+            && let Some(count) = self.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
     }
 }
 
@@ -91,6 +115,7 @@ impl Core {
             fetch: how == Subscribing::Once,
             retry_cap: self.config.retry_cap,
         };
+        self.watching.note_address(&target, how);
         let id = self.watching.slab.insert(Watch {
             key: key.clone(),
             target,
@@ -123,7 +148,9 @@ impl Core {
         }
         let key = watch.key.clone();
         let subscription = watch.subscription.take();
-        self.watching.slab.remove(id.0);
+        if let Some(watch) = self.watching.slab.remove(id.0) {
+            self.watching.drop_address(&watch.target, watch.key.1);
+        }
         if self.watching.by_key.get(&key) == Some(&id.0) {
             self.watching.by_key.remove(&key);
         }
@@ -257,11 +284,7 @@ impl Watch {
             // MAP-20: a state without a document says nothing new.
             (Notice::Active, None) => {
                 self.doubtful = true;
-                if state.info.is_some() && state.freshness == Freshness::Fresh {
-                    state.freshness = Freshness::Stale;
-                } else if state.info.is_none() {
-                    state.freshness = Freshness::Unknown;
-                }
+                state.freshness = if state.info.is_some() { Freshness::Stale } else { Freshness::Unknown };
             }
             (Notice::Terminated(_), None) => {}
         }

@@ -4,7 +4,7 @@ use memchr::{memchr, memchr2_iter};
 
 use super::{DecodeError, Framing, MAX_HEAD, MAX_HEADERS, MAX_LINE, MAX_MESSAGE, is_escaped};
 use crate::sip::{
-    header::{Name, is_token},
+    header::{Name, is_token, token_len},
     message::{Header, Message, Method, StartLine},
 };
 
@@ -33,7 +33,7 @@ pub fn decode(bytes: &[u8], framing: Framing) -> Result<Message<'_>, DecodeError
 
 /// Reads as much of a head as can be read, so that a request which is refused can be answered.
 ///
-/// The body is empty, faulty header lines are left out.
+/// The body is empty, faulty and overlong header lines are left out.
 pub fn decode_lenient_head(bytes: &[u8]) -> Option<Message<'_>> {
     let bytes = skip_line_ends(bytes);
     let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
@@ -85,10 +85,10 @@ fn head(bytes: &[u8], strict: bool) -> Result<(Message<'_>, Option<usize>), Deco
             end = rest.len() - next.len() + folded.len();
             next = after;
         }
-        if end > MAX_LINE || headers.len() == MAX_HEADERS {
+        if strict && (end > MAX_LINE || headers.len() == MAX_HEADERS) {
             return Err(DecodeError::TooLarge);
         }
-        match header(&rest[..end]) {
+        match header(&rest[..end]).filter(|_| end <= MAX_LINE) {
             Some(header) => {
                 if header.name == Name::ContentLength {
                     let value = content_length(header.value);
@@ -109,13 +109,14 @@ fn head(bytes: &[u8], strict: bool) -> Result<(Message<'_>, Option<usize>), Deco
 }
 
 fn header(line: &[u8]) -> Option<Header<'_>> {
-    let colon = memchr(b':', line)?;
-    let raw_name = std::str::from_utf8(line[..colon].trim_ascii_end()).ok()?;
-    let value = line[colon + 1..].trim_ascii();
-    if !is_token(raw_name) || !is_harmless(value) {
-        return None;
-    }
-    Some(Header { name: Name::from_bytes(raw_name.as_bytes()), raw_name, value })
+    let (name, rest) = line.split_at(token_len(line));
+    let value = match rest {
+        [b':', value @ ..] => value,
+        _ => rest.trim_ascii_start().strip_prefix(b":")?,
+    };
+    let (raw_name, value) = (std::str::from_utf8(name).ok()?, value.trim_ascii());
+    let complete = !name.is_empty() && is_harmless(value);
+    complete.then(|| Header { name: Name::from_bytes(name), raw_name, value })
 }
 
 /// Inside a value a CR is fine only in front of the LF of a folded line, a NUL only behind a backslash.

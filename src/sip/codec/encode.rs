@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::is_escaped;
 use crate::sip::{
-    header::{Name, Via, split_list},
+    header::{Name, NameAddr, Via, split_list},
     message::Message,
 };
 
@@ -27,28 +27,37 @@ pub enum EncodeError {
 #[derive(Clone, Debug)]
 pub struct Head {
     bytes: Vec<u8>,
+    /// How many lines were begun: as many line ends may stand in the bytes, and no more.
+    lines: usize,
+    /// How many NULs a peer wrote where they may stand.
+    nuls: usize,
     broken: bool,
 }
 
 impl Head {
     /// Begins a request.
     pub fn request(method: &str, uri: &str) -> Self {
-        let mut head = Self { bytes: Vec::with_capacity(640), broken: false };
+        let mut head = Self::with_capacity(640);
         head.text(method);
         head.bytes.push(b' ');
         head.text(uri);
-        head.bytes.extend_from_slice(b" SIP/2.0\r\n");
+        head.bytes.extend_from_slice(b" SIP/2.0");
+        head.end_line();
         head
+    }
+
+    fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity), lines: 0, nuls: 0, broken: false }
     }
 
     /// Begins a response.
     pub fn status(code: u16, reason: &str) -> Self {
-        let mut head = Self { bytes: Vec::with_capacity(512), broken: false };
+        let mut head = Self::with_capacity(512);
         head.bytes.extend_from_slice(b"SIP/2.0 ");
         head.digits(u32::from(code));
         head.bytes.push(b' ');
         head.text(reason);
-        head.bytes.extend_from_slice(b"\r\n");
+        head.end_line();
         head
     }
 
@@ -108,7 +117,8 @@ impl Head {
     /// When any value held what no header may hold; nothing is printed then.
     pub fn finish(mut self, body_len: usize) -> Result<Bytes, EncodeError> {
         self.number(Name::ContentLength, u32::try_from(body_len).unwrap_or(u32::MAX));
-        if self.broken {
+        let count = |c| memchr::memchr_iter(c, &self.bytes).count();
+        if self.broken || count(b'\n') != self.lines || count(b'\r') != self.lines || count(0) != self.nuls {
             return Err(EncodeError::LineEnd);
         }
         self.bytes.extend_from_slice(b"\r\n");
@@ -121,16 +131,15 @@ impl Head {
     }
 
     fn text(&mut self, text: &str) {
-        self.broken |= !is_clean(text.as_bytes());
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
     fn unfolded(&mut self, value: &[u8]) {
-        if is_clean(value) {
+        if memchr::memchr3(b'\r', b'\n', 0, value).is_none() {
             self.bytes.extend_from_slice(value);
             return;
         }
-        self.broken |= memchr::memchr_iter(0, value).any(|at| !is_escaped(value, at));
+        self.nuls += memchr::memchr_iter(0, value).filter(|at| is_escaped(value, *at)).count();
         let mut blank = false;
         for &c in value {
             let line_end = matches!(c, b'\r' | b'\n');
@@ -159,13 +168,32 @@ impl Head {
         self.bytes.extend_from_slice(&digits[at..]);
     }
 
+    fn ip(&mut self, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(ip) => {
+                for (i, octet) in ip.octets().into_iter().enumerate() {
+                    if i > 0 {
+                        self.bytes.push(b'.');
+                    }
+                    self.digits(u32::from(octet));
+                }
+            }
+            IpAddr::V6(ip) => {
+                if Text(self).write_fmt(format_args!("{ip}")).is_err() {
+                    self.broken = true;
+                }
+            }
+        }
+    }
+
     fn end_line(&mut self) -> &mut Self {
         self.bytes.extend_from_slice(b"\r\n");
+        self.lines += 1;
         self
     }
 }
 
-/// Lets formatted text run through the same check as all other text.
+/// Lets formatted text be written.
 struct Text<'a>(&'a mut Head);
 
 impl fmt::Write for Text<'_> {
@@ -173,10 +201,6 @@ impl fmt::Write for Text<'_> {
         self.0.text(text);
         Ok(())
     }
-}
-
-fn is_clean(value: &[u8]) -> bool {
-    memchr::memchr3(b'\r', b'\n', 0, value).is_none()
 }
 
 /// Quotes a display name (RFC 3261 §25.1).
@@ -224,7 +248,7 @@ pub fn write_response(
         head.bytes(Name::From, from);
     }
     if let Some(to) = request.get(Name::To) {
-        let tagged = request.to().ok().is_none_or(|to| to.tag().is_some());
+        let tagged = NameAddr::params_of(to, Name::To).ok().is_none_or(|params| params.get("tag").is_some());
         head.name(Name::To.as_str());
         head.unfolded(to);
         if !tagged {
@@ -244,14 +268,16 @@ pub fn write_response(
 /// Copies the first Via line; `rport` and `received` go behind its first value, in the places of old ones.
 fn top_via(head: &mut Head, line: &[u8], (ip, port): (IpAddr, u16)) {
     let first = split_list(line).next().unwrap_or_default();
-    let (Some(rest), Ok(via)) = (line.strip_prefix(first), Via::parse(first)) else {
+    let (Some(rest), Ok((sent_by, params))) = (line.strip_prefix(first), Via::split(first)) else {
         head.bytes(Name::Via, line);
         return;
     };
     head.name(Name::Via.as_str());
-    head.unfolded(first[..first.len() - via.params.as_str().len()].trim_ascii_end());
-    for (name, value) in via.params.iter() {
+    head.unfolded(sent_by.as_bytes());
+    let mut asked = false;
+    for (name, value) in params.iter() {
         if name.eq_ignore_ascii_case("rport") || name.eq_ignore_ascii_case("received") {
+            asked |= name.len() == "rport".len();
             continue;
         }
         head.text(";");
@@ -261,14 +287,12 @@ fn top_via(head: &mut Head, line: &[u8], (ip, port): (IpAddr, u16)) {
             head.unfolded(value.as_bytes());
         }
     }
-    if via.rport.is_some() {
+    if asked {
         head.text(";rport=");
         head.digits(u32::from(port));
     }
     head.text(";received=");
-    if Text(head).write_fmt(format_args!("{ip}")).is_err() {
-        head.broken = true;
-    }
+    head.ip(ip);
     head.unfolded(rest);
     head.end_line();
 }

@@ -28,8 +28,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 const DATAGRAM_ONLY_FOR: Duration = Duration::from_secs(600);
 /// How many such peers are remembered at most.
 const MAX_DATAGRAM_ONLY: usize = 1024;
-/// What a Via line adds to a request at most.
-const VIA_LEN: usize = 110;
+/// What Via and Contact add to a request at most, the Contact's user part left out.
+const ADDED_AT_MOST: usize = 180;
 
 #[derive(Debug)]
 pub(super) struct Client<U> {
@@ -79,6 +79,20 @@ pub(super) struct Clients<U> {
 impl<U> Default for Clients<U> {
     fn default() -> Self {
         Self { slab: Slab::default(), by_branch: HashMap::new(), by_query: HashMap::new(), by_remote: BTreeSet::new() }
+    }
+}
+
+impl<U> Client<U> {
+    /// Returns whether the request, complete with Via and Contact, is more than a datagram should carry.
+    fn is_too_large(&self, local: SocketAddr) -> bool {
+        let Self { packet, contact, branch, .. } = self;
+        let user = contact.as_ref().map_or(0, |slot| slot.user.len());
+        if packet.len() + ADDED_AT_MOST + user <= MAX_DATAGRAM_REQUEST {
+            return false;
+        }
+        let way = Way { transport: Transport::Udp, sent_by: local, branch: *branch, transport_param: None };
+        let head = on_the_way(&packet.head, contact.as_ref(), &way);
+        head.len() + packet.body.len() > MAX_DATAGRAM_REQUEST
     }
 }
 
@@ -167,16 +181,15 @@ impl<U: Copy> Endpoint<U> {
 
     /// Starts the transaction towards its first remaining address.
     fn launch(&mut self, id: u32, asked: Transport, now: Instant, out: &mut Vec<Effect>) {
-        let Some(client) = self.clients.slab.get_mut(id) else { return };
-        let Some(&remote) = client.remotes.front() else { return };
-        let too_large = client.packet.len() + VIA_LEN > MAX_DATAGRAM_REQUEST;
-        let datagram_only = self.datagram_only.get(&remote).is_some_and(|until| now < *until);
-        client.switched = asked == Transport::Udp && too_large && !datagram_only;
-        let transport = if client.switched { Transport::Tcp } else { asked };
+        let Some(&remote) = self.clients.slab.get(id).and_then(|client| client.remotes.front()) else { return };
         let Some(local) = self.local_for(remote.ip()) else {
             self.fail(id, Failure::NoRoute(remote.ip()));
             return;
         };
+        let datagram_only = self.datagram_only.get(&remote).is_some_and(|until| now < *until);
+        let Some(client) = self.clients.slab.get_mut(id) else { return };
+        client.switched = asked == Transport::Udp && !datagram_only && client.is_too_large(local);
+        let transport = if client.switched { Transport::Tcp } else { asked };
         if transport.is_stream() {
             let conn = self.open_stream(transport, local.ip(), remote, now, out);
             self.streams.attach(conn, id);
@@ -242,10 +255,8 @@ impl<U: Copy> Endpoint<U> {
                 } else {
                     self.fail(id, Failure::Timeout);
                 }
-                if let Some(conn) = flow.conn
-                    && !self.streams.is_open(conn)
-                {
-                    self.close_stream(conn, now, out);
+                if let Some(conn) = flow.conn {
+                    self.give_up_opening(conn, now, out);
                 }
             }
             Phase::Running { flow, machine } => match machine.on_timer(&timing, now) {
@@ -263,6 +274,20 @@ impl<U: Copy> Endpoint<U> {
                     self.arm(id, next);
                 }
             },
+        }
+    }
+
+    /// A connection took too long: whoever chose it for size alone goes by UDP too, and nobody opens it any more
+    /// unless somebody else still waits for it.
+    fn give_up_opening(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
+        for id in self.streams.users(conn) {
+            if let Some(Client { phase: Phase::Connecting { flow }, switched: true, .. }) = self.clients.slab.get(id) {
+                let flow = *flow;
+                self.fall_back(id, flow, now, out);
+            }
+        }
+        if self.streams.users(conn).is_empty() {
+            self.close_stream(conn, now, out);
         }
     }
 
@@ -286,12 +311,7 @@ impl<U: Copy> Endpoint<U> {
         self.run(id, Flow { transport: Transport::Udp, conn: None, ..flow }, now, out);
     }
 
-    pub(super) fn response_received<'a>(
-        &mut self,
-        flow: Flow,
-        message: Message<'a>,
-        now: Instant,
-    ) -> Option<Event<'a, U>> {
+    pub(super) fn response_received<'a>(&mut self, message: Message<'a>, now: Instant) -> Option<Event<'a, U>> {
         let matched = self.matching_client(&message);
         let Some(id) = matched else {
             self.counters.stray_responses += 1;
@@ -320,7 +340,7 @@ impl<U: Copy> Endpoint<U> {
         if let Some(conn) = conn {
             self.touch_stream(conn, now);
         }
-        Some(Event::Response { user, flow, message })
+        Some(Event::Response { user, flow: sent_to, message })
     }
 
     /// TXN-06, TXN-07: one Via, our branch, the method that we sent.

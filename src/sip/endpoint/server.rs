@@ -1,10 +1,11 @@
 //! Server transactions: absorbing resends, replaying answers, noticing merged requests (RFC 3261 §17.2).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use super::Timer;
 use crate::sip::{
     header::Name,
+    ids::MAGIC_COOKIE,
     message::Message,
     slab::Slab,
     time::{Instant, Timers},
@@ -17,29 +18,34 @@ const MAX_SERVERS: usize = 65_536;
 
 /// Names a request that waits for its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId(u32);
+pub struct ServerId {
+    slot: u32,
+    /// Tells it from a later one in the same slot.
+    arrival: u64,
+}
 
 /// What a request is to the server transactions.
 #[derive(Debug)]
 pub(super) enum Admission {
     /// Not seen before.
     New(ServerId),
-    /// Seen before; the answer to send again, if there was one.
-    Resent(Option<Packet>),
+    /// Seen before; the answer to send again and the way it went, if there was one.
+    Resent(Option<(Packet, Flow)>),
     /// The same request by another path (RFC 3261 §8.2.2.2).
     Merged,
 }
 
 /// RFC 3261 §17.2.3: branch, sent-by and method; the transport keeps two flows apart that look alike.
 type Key = (Box<str>, Box<str>, Box<str>, Transport);
-/// From tag, Call-ID and CSeq number of a request without To tag.
-type MergeKey = (Box<str>, Box<str>, u32);
+/// From tag, Call-ID and CSeq of a request without To tag.
+type MergeKey = (Box<str>, Box<str>, u32, Box<str>);
 
 #[derive(Debug)]
 struct Server {
     key: Key,
     merge: Option<MergeKey>,
     state: State,
+    arrival: u64,
     timer: Option<Instant>,
 }
 
@@ -47,8 +53,8 @@ struct Server {
 enum State {
     /// No response yet: resends are absorbed.
     Trying,
-    /// Answered; resends get the same bytes until Timer J.
-    Completed(Packet),
+    /// Answered; resends get the same bytes the same way until Timer J.
+    Completed(Packet, Flow),
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +62,9 @@ pub(super) struct Servers {
     slab: Slab<Server>,
     by_key: HashMap<Key, u32>,
     by_merge: HashMap<MergeKey, u32>,
-    /// In the order of arrival, to find the oldest; ids that are gone are skipped.
-    order: VecDeque<(u32, Key)>,
+    /// In the order of arrival, to find the oldest.
+    by_arrival: BTreeMap<u64, u32>,
+    arrivals: u64,
 }
 
 impl Servers {
@@ -73,6 +80,7 @@ impl Servers {
         &mut self,
         message: &Message<'_>,
         flow: Flow,
+        timing: &Timing,
         now: Instant,
         timers: &mut Timers<Timer>,
     ) -> Admission {
@@ -82,7 +90,7 @@ impl Servers {
         if let Some(server) = self.by_key.get(&key).and_then(|id| self.slab.get(*id)) {
             return Admission::Resent(match &server.state {
                 State::Trying => None,
-                State::Completed(packet) => Some(packet.clone()),
+                State::Completed(packet, flow) => Some((packet.clone(), *flow)),
             });
         }
         let merge = merge_key(message);
@@ -92,20 +100,23 @@ impl Servers {
         if self.slab.len() >= MAX_SERVERS {
             self.forget_oldest(timers);
         }
-        let server = Server { key: key.clone(), merge: merge.clone(), state: State::Trying, timer: None };
-        let id = self.slab.insert(server);
-        // A user that never answers must not leave its transaction behind (TXN-16).
-        if let Some(server) = self.slab.get_mut(id) {
-            timers.set(&mut server.timer, Timer::Server(id), now + std::time::Duration::from_secs(64));
+        self.arrivals += 1;
+        let arrival = self.arrivals;
+        let server = Server { key: key.clone(), merge: merge.clone(), state: State::Trying, arrival, timer: None };
+        let slot = self.slab.insert(server);
+        // By then the client has given up, and an answer would only confuse (TXN-16).
+        if let Some(server) = self.slab.get_mut(slot) {
+            timers.set(&mut server.timer, Timer::Server(slot), now + timing.transaction());
         }
-        self.order.push_back((id, key.clone()));
-        self.by_key.insert(key, id);
+        self.by_arrival.insert(arrival, slot);
+        self.by_key.insert(key, slot);
         if let Some(merge) = merge {
-            self.by_merge.insert(merge, id);
+            self.by_merge.insert(merge, slot);
         }
-        Admission::New(ServerId(id))
+        Admission::New(ServerId { slot, arrival })
     }
 
+    /// Keeps the response to a request; false when it comes too late to be sent (TXN-16).
     pub(super) fn complete(
         &mut self,
         id: ServerId,
@@ -114,50 +125,51 @@ impl Servers {
         timing: &Timing,
         now: Instant,
         timers: &mut Timers<Timer>,
-    ) {
-        let Some(server) = self.slab.get_mut(id.0) else { return };
+    ) -> bool {
+        let ServerId { slot, arrival } = id;
+        let Some(server) = self.slab.get_mut(slot).filter(|server| server.arrival == arrival) else { return false };
         if flow.transport.is_stream() {
             // Timer J is zero on streams: nothing is ever resent there.
-            timers.cancel(&mut server.timer, Timer::Server(id.0));
-            self.remove(id.0);
-            return;
+            timers.cancel(&mut server.timer, Timer::Server(slot));
+            self.remove(slot);
+            return true;
         }
-        server.state = State::Completed(packet);
-        timers.set(&mut server.timer, Timer::Server(id.0), now + timing.transaction());
+        server.state = State::Completed(packet, flow);
+        timers.set(&mut server.timer, Timer::Server(slot), now + timing.transaction());
+        true
     }
 
     /// Forgets a transaction whose timer is no longer armed.
-    pub(super) fn remove(&mut self, id: u32) {
-        let Some(server) = self.slab.remove(id) else { return };
+    pub(super) fn remove(&mut self, slot: u32) {
+        let Some(server) = self.slab.remove(slot) else { return };
+        self.by_arrival.remove(&server.arrival);
         self.by_key.remove(&server.key);
         if let Some(merge) = server.merge {
             self.by_merge.remove(&merge);
         }
-        while let Some((oldest, key)) = self.order.front() {
-            if self.by_key.get(key) == Some(oldest) {
-                break;
-            }
-            self.order.pop_front();
-        }
     }
 
     fn forget_oldest(&mut self, timers: &mut Timers<Timer>) {
-        while let Some((id, key)) = self.order.pop_front() {
-            if self.by_key.get(&key) == Some(&id) {
-                if let Some(server) = self.slab.get_mut(id) {
-                    timers.cancel(&mut server.timer, Timer::Server(id));
-                }
-                self.remove(id);
-                return;
-            }
+        let Some((_, slot)) = self.by_arrival.pop_first() else { return };
+        if let Some(server) = self.slab.get_mut(slot) {
+            timers.cancel(&mut server.timer, Timer::Server(slot));
         }
+        self.remove(slot);
     }
 }
 
 fn key(message: &Message<'_>, transport: Transport, method: &str) -> Option<Key> {
     let via = message.top_via().ok()?;
     let sent_by = format!("{}:{}", via.host.to_ascii_lowercase(), via.port.unwrap_or(transport.default_port()));
-    Some((via.branch.unwrap_or_default().into(), sent_by.into(), method.into(), transport))
+    let branch = via.branch.unwrap_or_default();
+    if branch.starts_with(MAGIC_COOKIE) {
+        return Some((branch.into(), sent_by.into(), method.into(), transport));
+    }
+    // A branch of the days before RFC 3261 need not tell one request from the next.
+    let (call_id, seq) = (message.call_id().ok()?, message.cseq().ok()?.seq);
+    let from = message.from().ok()?;
+    let whole = format!("{branch} {call_id} {seq} {}", from.tag().unwrap_or_default());
+    Some((whole.into(), sent_by.into(), method.into(), transport))
 }
 
 fn merge_key(message: &Message<'_>) -> Option<MergeKey> {
@@ -166,5 +178,6 @@ fn merge_key(message: &Message<'_>) -> Option<MergeKey> {
     }
     debug_assert!(message.get(Name::CallId).is_some(), "the request was checked");
     let from_tag = message.from().ok()?.tag().unwrap_or_default();
-    Some((from_tag.into(), message.call_id().ok()?.into(), message.cseq().ok()?.seq))
+    let cseq = message.cseq().ok()?;
+    Some((from_tag.into(), message.call_id().ok()?.into(), cseq.seq, cseq.method.into()))
 }

@@ -70,6 +70,11 @@ impl Streams {
         }
     }
 
+    /// Returns the client transactions that need a connection.
+    pub(super) fn users(&self, conn: ConnId) -> Vec<u32> {
+        self.streams.get(&conn).map_or_else(Vec::new, |stream| stream.users.iter().copied().collect())
+    }
+
     pub(super) fn detach(&mut self, conn: ConnId, client: u32) {
         if let Some(stream) = self.streams.get_mut(&conn) {
             stream.users.remove(&client);
@@ -127,7 +132,7 @@ impl<U: Copy> Endpoint<U> {
             };
             stream.state = StreamState::Open;
             stream.used_at = now;
-            let waiting: Vec<u32> = stream.users.iter().copied().collect();
+            let waiting = self.streams.users(conn);
             self.stream_ready(conn, &waiting, now, out);
         }
         self.arm_stream(conn);

@@ -195,6 +195,8 @@ pub struct ServedInfo {
     pub verdict: Verdict,
     /// When it ends unless refreshed.
     pub expires_at: Instant,
+    /// Whether the watcher's address has shown that it is there.
+    pub proven: bool,
 }
 
 /// All subscriptions that we serve; see the module's text.
@@ -323,7 +325,9 @@ impl Notifier {
             }
             if let Some(served) = self.slab.get_mut(id) {
                 // There is no time left to wait for an answer to what went before.
-                served.awaited = None;
+                if served.awaited.take().is_some_and(|awaited| awaited.counted) {
+                    self.in_flight -= 1;
+                }
                 served.quiet_until = None;
             }
             self.owe(id, Owed::Last(Farewell::Offline), now);
@@ -346,7 +350,8 @@ impl Notifier {
     }
 
     /// Runs what is due, at most a bounded amount a call.
-    pub fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, now: Instant, t1: Duration) {
+        self.age_window(now, t1);
         for _ in 0..1024 {
             let Some(id) = self.timers.pop(now) else { return };
             let Some(served) = self.slab.get_mut(id) else { continue };
@@ -356,7 +361,10 @@ impl Notifier {
                     self.remove(id, Ending::Dropped);
                     continue;
                 }
-                self.owe(id, Owed::Last(Farewell::Timeout), now);
+                // NOT-22: nobody decided while it lasted.
+                let undecided = served.verdict == Verdict::Pending && !served.asked_end;
+                let farewell = if undecided { Farewell::GaveUp } else { Farewell::Timeout };
+                self.owe(id, Owed::Last(farewell), now);
             } else if served.pending_since.is_some_and(|since| now >= since + GIVE_UP_AFTER) {
                 self.owe(id, Owed::Last(Farewell::GaveUp), now);
             } else {
@@ -412,11 +420,7 @@ impl Notifier {
         }
         let proven = served.unproven.is_none();
         if let Some(unproven) = served.unproven.take() {
-            if let Some(moved) = self.proofs.leave(unproven, served.source.ip())
-                && let Some(other) = self.slab.get_mut(moved)
-            {
-                other.unproven = Some(unproven);
-            }
+            self.leave_unproven(unproven);
         } else if let Some(count) = self.per_watcher.get_mut(&served.watcher) {
             *count -= 1;
             if *count == 0 {
@@ -428,9 +432,23 @@ impl Notifier {
         }
     }
 
+    /// Gives a place in the table of the unproven back.
+    fn leave_unproven(&mut self, left: Unproven) {
+        if let Some(moved) = self.proofs.leave(left)
+            && let Some(other) = self.slab.get_mut(moved).and_then(|other| other.unproven.as_mut())
+        {
+            other.move_to(left);
+        }
+    }
+
+    /// An address answered something of ours that only its owner can have seen (SEC-01).
+    pub fn address_answered(&mut self, address: SocketAddr, now: Instant) {
+        self.proofs.prove(address, now);
+    }
+
     /// Sends what is owed, at most `limit` NOTIFYs; `body` returns the bytes behind a view as they are now.
     pub fn pump(&mut self, limit: usize, step: &mut Step<'_>, mut body: impl FnMut(View) -> Bytes) {
-        self.age_window(step);
+        self.age_window(step.now, step.endpoint.timing().t1);
         for _ in 0..limit {
             if self.in_flight >= WINDOW {
                 return;
@@ -445,8 +463,9 @@ impl Notifier {
 
 impl Served {
     fn info(&self, id: ServedId) -> ServedInfo {
-        let Self { watcher, source, verdict, expires_at, .. } = self;
-        ServedInfo { id, watcher: watcher.clone(), source: *source, verdict: *verdict, expires_at: *expires_at }
+        let Self { watcher, source, verdict, expires_at, unproven, .. } = self;
+        let (watcher, proven) = (watcher.clone(), unproven.is_none());
+        ServedInfo { id, watcher, source: *source, verdict: *verdict, expires_at: *expires_at, proven }
     }
 
     /// Until when what is owed has to wait, if the moment matters at all.

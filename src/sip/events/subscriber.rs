@@ -248,11 +248,21 @@ impl Subscriber {
             let soon = step.now + retry::spread(step.endpoint.rng(), Duration::from_secs(3));
             let Some(sub) = self.slab.get_mut(id) else { continue };
             match &mut sub.state {
-                State::Established { refresh_at, refresh, .. } => {
-                    *refresh_at = soon;
+                State::Established { expires_at, .. } if *expires_at <= step.now => {
+                    // It ended while we slept: what is known has the time of one attempt to be confirmed.
+                    let confirmed_by = soon + step.endpoint.timing().transaction();
+                    self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+                    self.enter(id, State::Waiting { retry_at: soon, not_before: None }, step.now);
+                    if let Some(sub) = self.slab.get_mut(id) {
+                        sub.known_until = Some(confirmed_by);
+                    }
+                }
+                State::Established { refresh_at, refresh, not_before, .. } => {
+                    *refresh_at = not_before.map_or(soon, |at| at.max(soon));
                     *refresh = None;
                     self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
                 }
+                State::Waiting { retry_at, .. } if *retry_at <= soon => *retry_at = soon,
                 State::Waiting { retry_at, not_before } => {
                     *retry_at = not_before.map_or(soon, |at| at.max(soon)).min(*retry_at);
                 }

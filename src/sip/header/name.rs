@@ -19,15 +19,10 @@ macro_rules! names {
                 }
             }
 
-            /// Reads a name in any case, long or compact.
-            pub fn from_bytes(name: &[u8]) -> Self {
-                // The length tells most names apart, so at most a few comparisons are made.
-                match name.len() {
-                    $($(_ if name.len() == 1 && name[0].eq_ignore_ascii_case(&$compact) => Self::$variant,)?)*
-                    $(len if len == $text.len() && name.eq_ignore_ascii_case($text.as_bytes()) => Self::$variant,)*
-                    _ => Self::Other,
-                }
-            }
+            const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The letters of the compact names with what they stand for.
+            const COMPACT: &[(u8, Self)] = &[$($(($compact, Self::$variant),)?)*];
         }
     };
 }
@@ -74,7 +69,50 @@ names! {
     Timestamp "Timestamp", #[doc = "For measuring round trips (§20.38)."];
 }
 
+/// Each name stands where its length, first and last letter say; should a new one clash, other factors help.
+const LONG: [Name; 1 << BITS] = long();
+const SHORT: [Name; 32] = short();
+const BITS: u32 = 9;
+
+const fn place(name: &[u8]) -> usize {
+    let first = name[0] as usize & 31;
+    let last = name[name.len() - 1] as usize & 31;
+    (name.len() + first * 6 + last * 20) & ((1 << BITS) - 1)
+}
+
+const fn long() -> [Name; 1 << BITS] {
+    let mut table = [Name::Other; 1 << BITS];
+    let mut i = 0;
+    while i < Name::ALL.len() {
+        let at = place(Name::ALL[i].as_str().as_bytes());
+        assert!(matches!(table[at], Name::Other), "two names in one place");
+        table[at] = Name::ALL[i];
+        i += 1;
+    }
+    table
+}
+
+const fn short() -> [Name; 32] {
+    let mut table = [Name::Other; 32];
+    let mut i = 0;
+    while i < Name::COMPACT.len() {
+        table[Name::COMPACT[i].0 as usize & 31] = Name::COMPACT[i].1;
+        i += 1;
+    }
+    table
+}
+
 impl Name {
+    /// Reads a name in any case, long or compact.
+    pub fn from_bytes(name: &[u8]) -> Self {
+        let found = match name {
+            [] => return Self::Other,
+            [letter] if letter.is_ascii_alphabetic() => return SHORT[usize::from(letter & 31)],
+            _ => LONG[place(name)],
+        };
+        if name.eq_ignore_ascii_case(found.as_str().as_bytes()) { found } else { Self::Other }
+    }
+
     /// Returns whether a comma in the value separates nothing (RFC 3261 §7.3.1, PAR-03).
     pub const fn is_never_a_list(self) -> bool {
         matches!(self, Self::WwwAuthenticate | Self::ProxyAuthenticate | Self::Authorization | Self::ProxyAuthorization)
@@ -90,7 +128,12 @@ mod tests {
         for text in ["EvEnT", "event", "EVENT"] {
             assert_eq!(Name::from_bytes(text.as_bytes()), Name::Event);
         }
-        assert_eq!(Name::from_bytes(b"X-Event"), Name::Other);
+        for name in Name::ALL {
+            assert_eq!(Name::from_bytes(name.as_str().to_ascii_uppercase().as_bytes()), *name);
+        }
+        for other in ["X-Event", "", "Vib", "Evend", "1"] {
+            assert_eq!(Name::from_bytes(other.as_bytes()), Name::Other);
+        }
     }
 
     #[test]

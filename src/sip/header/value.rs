@@ -5,12 +5,57 @@ use std::borrow::Cow;
 use super::{HeaderError, Name};
 use crate::sip::uri::{UriRef, host_port};
 
-fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
+/// What a byte may be part of, so that scanning takes one look at each.
+const CLASS: [u8; 256] = classes();
+const TOKEN: u8 = 1;
+const BLANK: u8 = 2;
+/// Ends a parameter's value that is not quoted.
+const END: u8 = 4;
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut c = 0;
+    while c < 256 {
+        table[c] = match c as u8 {
+            b'A'..=b'Z'
+            | b'a'..=b'z'
+            | b'0'..=b'9'
+            | b'-'
+            | b'.'
+            | b'!'
+            | b'%'
+            | b'*'
+            | b'_'
+            | b'+'
+            | b'`'
+            | b'\''
+            | b'~' => TOKEN,
+            b' ' | b'\t' | b'\r' | b'\n' => BLANK | END,
+            b';' | b'"' | b',' | b'<' | b'>' => END,
+            _ => 0,
+        };
+        c += 1;
+    }
+    table
+}
+
+fn is(c: u8, class: u8) -> bool {
+    CLASS[usize::from(c)] & class != 0
+}
+
+/// Returns the length of the run of bytes at the front that are, or are not, of a class.
+fn run(text: &str, class: u8, wanted: bool) -> usize {
+    text.bytes().position(|c| is(c, class) != wanted).unwrap_or(text.len())
+}
+
+fn trim_start(text: &str) -> &str {
+    &text[run(text, BLANK, true)..]
 }
 
 fn trim(text: &str) -> &str {
-    text.trim_matches(is_blank)
+    let text = trim_start(text);
+    let end = text.bytes().rposition(|c| !is(c, BLANK)).map_or(0, |last| last + 1);
+    &text[..end]
 }
 
 fn text_of(value: &[u8], name: Name) -> Result<&str, HeaderError> {
@@ -19,43 +64,37 @@ fn text_of(value: &[u8], name: Name) -> Result<&str, HeaderError> {
 
 /// Returns whether the text is a token (RFC 3261 §25.1).
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&c))
+    !text.is_empty() && run(text, TOKEN, true) == text.len()
 }
 
-/// Finds the first byte out of `stops` outside quoted strings and, if asked, outside angle brackets.
-///
-/// Returns `Err` when a quote or bracket stays open.
-fn find_outside(text: &str, stops: &[u8], skip_angles: bool) -> Result<Option<usize>, ()> {
+/// Returns the length of the token at the front; none when there is no token.
+pub fn token_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|c| !is(*c, TOKEN)).unwrap_or(bytes.len())
+}
+
+/// Finds the first `stop` outside quoted strings; `Err` when a quote stays open.
+fn find_outside(text: &str, stop: u8) -> Result<Option<usize>, ()> {
     let bytes = text.as_bytes();
-    let (mut i, mut quoted, mut angled) = (0, false, false);
+    let mut i = 0;
     while let Some(&c) = bytes.get(i) {
-        match c {
-            b'\\' if quoted => i += 1,
-            b'"' => quoted = !quoted,
-            _ if quoted => {}
-            b'<' if skip_angles => angled = true,
-            b'>' if skip_angles => angled = false,
-            _ if !angled && stops.contains(&c) => return Ok(Some(i)),
-            _ => {}
+        if c == stop {
+            return Ok(Some(i));
         }
-        i += 1;
+        i += if c == b'"' { quoted_len(&bytes[i..]).ok_or(())? } else { 1 };
     }
-    if quoted || angled { Err(()) } else { Ok(None) }
+    Ok(None)
 }
 
-/// Returns the length of the quoted string at the front of `text`, its quotes included.
-fn quoted_len(text: &str) -> Option<usize> {
-    let mut bytes = text.bytes().enumerate().skip(1);
-    while let Some((i, c)) = bytes.next() {
-        match c {
-            b'\\' => {
-                bytes.next();
-            }
+/// Returns the length of the quoted string at the front, its quotes included.
+fn quoted_len(bytes: &[u8]) -> Option<usize> {
+    let mut i = 1;
+    loop {
+        match *bytes.get(i)? {
+            b'\\' => i += 2,
             b'"' => return Some(i + 1),
-            _ => {}
+            _ => i += 1,
         }
     }
-    None
 }
 
 /// Splits a value at the commas that separate list members; an unbalanced rest comes out whole.
@@ -98,26 +137,14 @@ pub fn delta_seconds(value: &[u8]) -> Option<u32> {
 pub struct Params<'a>(&'a str);
 
 impl<'a> Params<'a> {
-    /// Reads a list that begins with `;` or is empty.
-    fn parse(text: &'a str, name: Name) -> Result<Self, HeaderError> {
+    /// Reads a list that begins with `;` or is empty, and shows each parameter.
+    fn parse(text: &'a str, name: Name, mut each: impl FnMut(&'a str, Option<&'a str>)) -> Result<Self, HeaderError> {
         let params = Self(trim(text));
-        let malformed = || HeaderError::Malformed(name);
         let mut rest = params.0;
         while !rest.is_empty() {
-            rest = rest.strip_prefix(';').ok_or_else(malformed)?;
-            let end = find_outside(rest, b";", false).map_err(|()| malformed())?.unwrap_or(rest.len());
-            let (param, value) = split_param(&rest[..end]);
-            let value_ok = value.is_none_or(|value| {
-                if value.starts_with('"') {
-                    value.len() >= 2 && value.ends_with('"')
-                } else {
-                    !value.is_empty() && !value.contains(|c: char| is_blank(c) || matches!(c, '"' | ',' | '<' | '>'))
-                }
-            });
-            if !is_token(param) || !value_ok {
-                return Err(malformed());
-            }
-            rest = trim(&rest[end..]);
+            let (param, value, after) = param(rest).ok_or(HeaderError::Malformed(name))?;
+            each(param, value);
+            rest = after;
         }
         Ok(params)
     }
@@ -131,11 +158,9 @@ impl<'a> Params<'a> {
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            rest = trim(rest).strip_prefix(';')?;
-            let end = find_outside(rest, b";", false).ok()?.unwrap_or(rest.len());
-            let param = split_param(&rest[..end]);
-            rest = &rest[end..];
-            Some(param)
+            let (name, value, after) = param(rest)?;
+            rest = after;
+            Some((name, value))
         })
     }
 
@@ -145,11 +170,20 @@ impl<'a> Params<'a> {
     }
 }
 
-fn split_param(text: &str) -> (&str, Option<&str>) {
-    match memchr::memchr(b'=', text.as_bytes()) {
-        Some(i) => (trim(&text[..i]), Some(trim(&text[i + 1..]))),
-        None => (trim(text), None),
+/// Reads `;name`, `;name=token` or `;name="text"` at the front; returns what follows too, from the next `;` on.
+fn param(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let text = trim_start(text.strip_prefix(';')?);
+    let (name, rest) = text.split_at(run(text, TOKEN, true));
+    let mut rest = trim_start(rest);
+    let mut value = None;
+    if let Some(text) = rest.strip_prefix('=') {
+        let text = trim_start(text);
+        let len = if text.starts_with('"') { quoted_len(text.as_bytes())? } else { run(text, END, false) };
+        value = Some(&text[..len]);
+        rest = trim_start(&text[len..]);
     }
+    let complete = !name.is_empty() && value != Some("") && (rest.is_empty() || rest.starts_with(';'));
+    complete.then_some((name, value, rest))
 }
 
 /// One hop of the path that a request took.
@@ -183,38 +217,46 @@ impl<'a> Via<'a> {
     pub fn parse(value: &'a [u8]) -> Result<Self, HeaderError> {
         let malformed = || HeaderError::Malformed(Name::Via);
         let value = text_of(value, Name::Via)?;
-        let end = find_outside(value, b",", false).map_err(|()| malformed())?.unwrap_or(value.len());
+        let end = find_outside(value, b',').map_err(|()| malformed())?.unwrap_or(value.len());
         let value = trim(&value[..end]);
-        let mut parts = value.splitn(3, '/');
-        let mut next = || parts.next().map(trim).ok_or_else(malformed);
-        let (protocol, version, rest) = (next()?, next()?, next()?);
-        if !protocol.eq_ignore_ascii_case("SIP") || version != "2.0" {
+        let rest = transport_of(value).ok_or_else(malformed)?;
+        let (transport, rest) = rest.split_at(run(rest, TOKEN, true));
+        if transport.is_empty() || !rest.bytes().next().is_some_and(|c| is(c, BLANK)) {
             return Err(malformed());
         }
-        let blank = rest.find(is_blank).ok_or_else(malformed)?;
-        let (transport, rest) = (&rest[..blank], trim(&rest[blank..]));
-        if !is_token(transport) {
-            return Err(malformed());
-        }
+        let rest = trim_start(rest);
         let semicolon = memchr::memchr(b';', rest.as_bytes()).unwrap_or(rest.len());
         let sent_by = trim(&rest[..semicolon]);
         let (host, port) = sent_by_parts(sent_by).ok_or_else(malformed)?;
-        let params = Params::parse(&rest[semicolon..], Name::Via)?;
-        let mut via =
-            Self { transport, sent_by, host, port, branch: None, received: None, rport: None, maddr: None, params };
-        for (name, value) in params.iter() {
-            match name.len() {
-                6 if name.eq_ignore_ascii_case("branch") => via.branch = value,
-                5 if name.eq_ignore_ascii_case("rport") => {
-                    via.rport = Some(value.map(|v| v.parse().map_err(|_| malformed())).transpose()?);
-                }
-                5 if name.eq_ignore_ascii_case("maddr") => via.maddr = value,
-                8 if name.eq_ignore_ascii_case("received") => via.received = value,
-                _ => {}
-            }
-        }
-        Ok(via)
+        let (mut branch, mut received, mut rport, mut maddr) = (None, None, None, None);
+        let params = Params::parse(&rest[semicolon..], Name::Via, |name, value| match name.len() {
+            6 if name.eq_ignore_ascii_case("branch") => branch = value,
+            5 if name.eq_ignore_ascii_case("rport") => rport = Some(value.map(str::parse).transpose()),
+            5 if name.eq_ignore_ascii_case("maddr") => maddr = value,
+            8 if name.eq_ignore_ascii_case("received") => received = value,
+            _ => {}
+        })?;
+        let rport = rport.transpose().map_err(|_| malformed())?;
+        Ok(Self { transport, sent_by, host, port, branch, received, rport, maddr, params })
     }
+}
+
+impl<'a> Via<'a> {
+    /// Parts one value into what stands before the parameters, unread, and the parameters.
+    pub(crate) fn split(value: &'a [u8]) -> Result<(&'a str, Params<'a>), HeaderError> {
+        let value = text_of(value, Name::Via)?;
+        let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
+        let params = Params::parse(&value[end..], Name::Via, |_, _| {})?;
+        Ok((trim(&value[..end]), params))
+    }
+}
+
+/// Takes `SIP/2.0/` off, with blanks wherever they may stand.
+fn transport_of(value: &str) -> Option<&str> {
+    let (protocol, rest) = value.split_at_checked(3)?;
+    let rest = trim_start(trim_start(rest).strip_prefix('/')?).strip_prefix("2.0")?;
+    let rest = trim_start(trim_start(rest).strip_prefix('/')?);
+    protocol.eq_ignore_ascii_case("SIP").then_some(rest)
 }
 
 /// Reads `host [":" port]` with blanks around the colon.
@@ -250,22 +292,9 @@ impl<'a> NameAddr<'a> {
 
     pub(crate) fn parse_as(value: &'a [u8], name: Name) -> Result<Self, HeaderError> {
         let malformed = || HeaderError::Malformed(name);
-        let value = text_of(value, name)?;
-        let open = find_outside(value, b"<", false).map_err(|()| malformed())?;
-        let (display, uri, params) = if let Some(open) = open {
-            let close = open + memchr::memchr(b'>', &value.as_bytes()[open..]).ok_or_else(malformed)?;
-            (trim(&value[..open]), &value[open + 1..close], &value[close + 1..])
-        } else {
-            let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
-            let uri = trim(&value[..end]);
-            // §20.10: such a URI has to stand in angle brackets.
-            if uri.contains([',', '?']) {
-                return Err(malformed());
-            }
-            ("", uri, &value[end..])
-        };
+        let (display, uri, params) = Self::split(value, name)?;
         let display_ok = if display.starts_with('"') {
-            quoted_len(display) == Some(display.len())
+            quoted_len(display.as_bytes()) == Some(display.len())
         } else {
             !display.contains(['"', ',', ';', ':'])
         };
@@ -273,7 +302,26 @@ impl<'a> NameAddr<'a> {
             return Err(malformed());
         }
         let uri = UriRef::parse(uri).map_err(|_| malformed())?;
-        Ok(Self { display, uri, params: Params::parse(params, name)? })
+        Ok(Self { display, uri, params: Params::parse(params, name, |_, _| {})? })
+    }
+
+    /// Parts a value into display name, URI and parameters.
+    fn split(value: &'a [u8], name: Name) -> Result<(&'a str, &'a str, &'a str), HeaderError> {
+        let malformed = || HeaderError::Malformed(name);
+        let value = text_of(value, name)?;
+        if let Some(open) = find_outside(value, b'<').map_err(|()| malformed())? {
+            let close = open + memchr::memchr(b'>', &value.as_bytes()[open..]).ok_or_else(malformed)?;
+            return Ok((trim(&value[..open]), &value[open + 1..close], &value[close + 1..]));
+        }
+        let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
+        let uri = trim(&value[..end]);
+        // §20.10: such a URI has to stand in angle brackets.
+        if uri.contains([',', '?']) { Err(malformed()) } else { Ok(("", uri, &value[end..])) }
+    }
+
+    /// Returns the parameters of a value whose URI need not be looked at.
+    pub(crate) fn params_of(value: &'a [u8], name: Name) -> Result<Params<'a>, HeaderError> {
+        Params::parse(Self::split(value, name)?.2, name, |_, _| {})
     }
 
     /// Returns the tag, if there is one that is not empty.
@@ -323,8 +371,8 @@ impl<'a> CSeq<'a> {
     pub fn parse(value: &'a [u8]) -> Result<Self, HeaderError> {
         let malformed = || HeaderError::Malformed(Name::CSeq);
         let value = text_of(value, Name::CSeq)?;
-        let blank = value.find(is_blank).ok_or_else(malformed)?;
-        let (digits, method) = (&value[..blank], trim(&value[blank..]));
+        let (digits, method) = value.split_at(run(value, BLANK, false));
+        let method = trim_start(method);
         let numeric = digits.bytes().all(|c| c.is_ascii_digit());
         let seq = digits.parse().ok().filter(|seq| numeric && *seq < 1 << 31).ok_or_else(malformed)?;
         if is_token(method) { Ok(Self { seq, method }) } else { Err(malformed()) }
@@ -354,7 +402,7 @@ impl<'a> EventHeader<'a> {
         if !is_token(package) {
             return Err(HeaderError::Malformed(Name::Event));
         }
-        let params = Params::parse(&value[end..], Name::Event)?;
+        let params = Params::parse(&value[end..], Name::Event, |_, _| {})?;
         Ok(Self { package, id: params.get("id").filter(|id| !id.is_empty()), params })
     }
 }
@@ -441,13 +489,14 @@ impl<'a> SubscriptionState<'a> {
         if !is_token(word) {
             return Err(HeaderError::Malformed(name));
         }
-        let state = match word.to_ascii_lowercase().as_str() {
-            "active" => SubState::Active,
-            "pending" => SubState::Pending,
-            "terminated" => SubState::Terminated,
+        let is = |state: &str| word.eq_ignore_ascii_case(state);
+        let state = match word.len() {
+            6 if is("active") => SubState::Active,
+            7 if is("pending") => SubState::Pending,
+            10 if is("terminated") => SubState::Terminated,
             _ => SubState::Other(word),
         };
-        let params = Params::parse(&value[end..], name)?;
+        let params = Params::parse(&value[end..], name, |_, _| {})?;
         let seconds = |name| params.get(name).and_then(|v| delta_seconds(v.as_bytes()));
         let reason = params.get("reason").filter(|r| !r.is_empty()).map(Reason::from_token);
         Ok(Self { state, expires: seconds("expires"), reason, retry_after: seconds("retry-after") })
@@ -475,7 +524,7 @@ impl RetryAfter {
         let seconds = delta_seconds(&value.as_bytes()[..end]).ok_or(malformed)?;
         let after_comment = value.rfind(')').map_or(end, |i| i + 1);
         let rest = value[after_comment..].find(';').map_or("", |i| &value[after_comment + i..]);
-        let params = Params::parse(rest, Name::RetryAfter).unwrap_or_default();
+        let params = Params::parse(rest, Name::RetryAfter, |_, _| {}).unwrap_or_default();
         Ok(Self { seconds, duration: params.get("duration").and_then(|v| delta_seconds(v.as_bytes())) })
     }
 }
@@ -492,7 +541,7 @@ impl<'a> Accept<'a> {
                 .filter_map(|value| {
                     let value = text_of(value, Name::Accept).ok()?;
                     let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
-                    let params = Params::parse(&value[end..], Name::Accept).unwrap_or_default();
+                    let params = Params::parse(&value[end..], Name::Accept, |_, _| {}).unwrap_or_default();
                     // q=0 means: anything but that.
                     let wanted = params.get("q").is_none_or(|q| q.parse::<f32>().is_ok_and(|q| q > 0.0));
                     Some((trim(&value[..end]), wanted))

@@ -85,16 +85,16 @@ impl Notifier {
         if event.is_none_or(|event| event.package != package.name) {
             return Err(Refusal { code: 489, header: Some((Name::AllowEvents, package.name.into())) });
         }
+        // NOT-30: there is no filter yet that a SUBSCRIBE could carry.
+        if !message.body.is_empty() && !message.body_is_optional() {
+            return Err(Refusal { code: 415, header: Some((Name::Accept, package.content_type.into())) });
+        }
         let to_tag = message.to()?.tag();
         if let Some(tag) = to_tag {
             return self.find(tag, message, event.and_then(|event| event.id)).map(Subscribe::Refresh);
         }
         if message.accept().is_some_and(|accept| !accept.accepts(package.content_type)) {
             return Err(Refusal { code: 406, header: Some((Name::Accept, package.content_type.into())) });
-        }
-        // NOT-30: there is no filter yet that a SUBSCRIBE could carry.
-        if !message.body.is_empty() {
-            return Err(Refusal { code: 415, header: Some((Name::Accept, package.content_type.into())) });
         }
         let asked = message.expires().unwrap_or(3600);
         if asked > 0 && asked < 3600 && asked < self.config.min_expires {
@@ -255,6 +255,11 @@ impl Notifier {
             Ok(contact) => contact.map(|contact| contact.uri.to_owned()),
             Err(_) => return refuse(request, flow, message, &Refusal::plain(400), step),
         };
+        // Our tag shows who asks, not that the new address is its own: it has to subscribe from there (SEC-01).
+        let moved = !flow.transport.is_stream() && flow.remote.ip() != served.source.ip();
+        if moved && !self.proofs.is_proven(flow.remote, now) {
+            return refuse(request, flow, message, &Refusal::plain(481), step);
+        }
         if served.dialog.receive(seq) == Order::Old {
             return refuse(request, flow, message, &Refusal::plain(500), step);
         }
@@ -296,13 +301,8 @@ impl Notifier {
         self.proofs.prove(served.source, now);
         let Some(place) = served.unproven.take() else { return };
         served.expires_at = served.granted_until;
-        let source = served.source.ip();
         let watcher = served.watcher.clone();
-        if let Some(moved) = self.proofs.leave(place, source)
-            && let Some(other) = self.slab.get_mut(moved)
-        {
-            other.unproven = Some(place);
-        }
+        self.leave_unproven(place);
         *self.per_watcher.entry(watcher).or_default() += 1;
         self.reports.push_back(super::Report::Proven(ServedId(id)));
         self.rearm(id);

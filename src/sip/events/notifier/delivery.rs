@@ -1,5 +1,7 @@
 //! Sending NOTIFYs and taking their outcome (RFC 6665 §4.2.2).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, ServedId, Verdict, View};
@@ -9,6 +11,7 @@ use crate::sip::{
     header::Name,
     locate::{self, LocateError},
     message::Message,
+    time::Instant,
     transaction::Resends,
     uri::UriRef,
 };
@@ -16,6 +19,9 @@ use crate::sip::{
 /// Codes after which the watcher's side has no such subscription (NOT-13); 401 and 407 stand here until there
 /// are credentials to answer them with.
 const GONE: [u16; 15] = [401, 404, 405, 407, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604];
+
+/// What Via, Contact, Content-Type and Content-Length add to a head at most.
+const YET_TO_COME: usize = 300;
 
 impl Notifier {
     /// Sends one NOTIFY with the newest state; what is over is forgotten.
@@ -56,7 +62,7 @@ impl Notifier {
             }
         };
         head.header(Name::AllowEvents, package.name).header(Name::UserAgent, USER_AGENT);
-        let spare = served.size_limit.map_or(usize::MAX, |limit| limit.saturating_sub(head.len()));
+        let spare = served.size_limit.map_or(usize::MAX, |limit| limit.saturating_sub(head.len() + YET_TO_COME));
         let content = content.filter(|content| !content.is_empty() && content.len() <= spare);
         if content.is_some() {
             head.header(Name::ContentType, package.content_type);
@@ -141,12 +147,11 @@ impl Notifier {
     }
 
     /// NOTIFYs that nobody answered within T1 stop holding others back.
-    pub(super) fn age_window(&mut self, step: &mut Step<'_>) {
-        let t1 = step.endpoint.timing().t1;
+    pub(super) fn age_window(&mut self, now: Instant, t1: Duration) {
         while let Some(&(sent_at, id, attempt)) = self.recent.front() {
             let awaited = self.slab.get_mut(id).and_then(|served| served.awaited.as_mut());
             match awaited.filter(|awaited| awaited.attempt == attempt && awaited.counted) {
-                Some(awaited) if step.now >= sent_at + t1 => {
+                Some(awaited) if now >= sent_at + t1 => {
                     awaited.counted = false;
                     self.in_flight -= 1;
                 }

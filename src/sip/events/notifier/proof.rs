@@ -21,7 +21,17 @@ const MAX_PROVEN: usize = 16_384;
 
 /// A place in the table of unproven subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unproven(usize);
+pub(super) struct Unproven {
+    place: usize,
+    source: IpAddr,
+}
+
+impl Unproven {
+    /// Moves to the place that another one left.
+    pub(super) fn move_to(&mut self, left: Self) {
+        self.place = left.place;
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Proofs {
@@ -55,19 +65,19 @@ impl Proofs {
     pub(super) fn enter(&mut self, id: u32, source: IpAddr) -> Unproven {
         *self.per_source.entry(source).or_default() += 1;
         self.table.push(id);
-        Unproven(self.table.len() - 1)
+        Unproven { place: self.table.len() - 1, source }
     }
 
     /// Takes one out of the table; returns whose place that is from now on, if another moved there.
-    pub(super) fn leave(&mut self, place: Unproven, source: IpAddr) -> Option<u32> {
+    pub(super) fn leave(&mut self, Unproven { place, source }: Unproven) -> Option<u32> {
         if let Some(count) = self.per_source.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
                 self.per_source.remove(&source);
             }
         }
-        self.table.swap_remove(place.0);
-        self.table.get(place.0).copied()
+        self.table.swap_remove(place);
+        self.table.get(place).copied()
     }
 
     pub(super) fn is_proven(&self, address: SocketAddr, now: Instant) -> bool {
@@ -76,9 +86,12 @@ impl Proofs {
 
     /// Notes that an address answered something that only its owner can have seen.
     pub(super) fn prove(&mut self, address: SocketAddr, now: Instant) {
-        if self.proven.insert(address, now).is_none() || self.order.len() < MAX_PROVEN {
-            self.order.push_back((now, address));
+        // One that answers often takes no more places than one that answers seldom.
+        if self.proven.get(&address).is_some_and(|at| now < *at + REMEMBERED_FOR / 2) {
+            return;
         }
+        self.proven.insert(address, now);
+        self.order.push_back((now, address));
         while let Some(&(at, oldest)) = self.order.front() {
             if self.order.len() <= MAX_PROVEN && now < at + REMEMBERED_FOR {
                 break;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     Cause, Notice, Notified, Standing, Subscriber, SubscriptionId, Update, Wish,
-    retry::{self, Backoff},
+    retry::{self, Backoff, FIRST},
 };
 use crate::sip::{
     codec::Head,
@@ -35,6 +35,8 @@ pub(super) struct Subscription {
     backoff: Backoff,
     /// The address that the notifier was last found at.
     peer: Option<SocketAddr>,
+    /// The end of what was last granted, once no subscription stands: what is known holds no longer (WAT-50).
+    pub(super) known_until: Option<Instant>,
     pub(super) early_at: Option<Instant>,
     timer: Option<Instant>,
 }
@@ -52,6 +54,8 @@ pub(super) enum State {
         expires_at: Instant,
         refresh_at: Instant,
         refresh: Option<Refresh>,
+        /// A refused refresh forbade any attempt until then.
+        not_before: Option<Instant>,
         /// Whether a NOTIFY said how long; then the 2xx to the first SUBSCRIBE says nothing new (WAT-03).
         told: bool,
     },
@@ -66,6 +70,8 @@ pub(super) enum State {
 pub(super) struct Refresh {
     answered: bool,
     notified: bool,
+    /// Whether a NOTIFY said how long; then the 2xx says nothing new.
+    told: bool,
     /// When silence makes what we know stale; taken when it did.
     stale_at: Option<Instant>,
     timer_n: Instant,
@@ -76,7 +82,7 @@ impl Subscription {
         let asked = wish.expires;
         let state = State::Waiting { retry_at: now, not_before: None };
         let (backoff, awaited) = (Backoff::default(), 0);
-        Self { wish, state, asked, awaited, backoff, peer: None, early_at: None, timer: None }
+        Self { wish, state, asked, awaited, backoff, peer: None, known_until: None, early_at: None, timer: None }
     }
 }
 
@@ -129,9 +135,9 @@ impl State {
 /// Codes after which the subscription is over at the notifier (WAT-09).
 const OVER: [u16; 13] = [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604];
 /// Codes after which another attempt of the same kind is pointless.
-const FINAL: [u16; 16] = [401, 402, 403, 405, 406, 407, 410, 415, 416, 420, 421, 488, 489, 603, 604, 606];
+const FINAL: [u16; 17] = [401, 402, 403, 405, 406, 407, 410, 415, 416, 420, 421, 423, 488, 489, 603, 604, 606];
 /// Codes whose Retry-After counts (TXN-28).
-const RETRY_AFTER: [u16; 7] = [404, 413, 480, 486, 500, 503, 603];
+const RETRY_AFTER: [u16; 8] = [404, 413, 480, 486, 500, 503, 600, 603];
 
 impl Subscriber {
     /// Sends a SUBSCRIBE outside any dialog, with Call-ID and tag of its own.
@@ -140,15 +146,22 @@ impl Subscriber {
         let tag = Token::random(step.endpoint.rng());
         let timer_n = step.now + step.endpoint.timing().transaction();
         let state = State::Subscribing { call_id, tag, seq: 1, timer_n, granted: None };
-        self.enter(id, state);
+        self.enter(id, state, step.now);
         self.updates.push_back((SubscriptionId(id), Update::Trying));
         self.send_initial(id, step);
     }
 
     /// Leaves the present state for another; indexes and timer follow.
-    fn enter(&mut self, id: u32, state: State) {
+    pub(super) fn enter(&mut self, id: u32, state: State, now: Instant) {
         let Some(sub) = self.slab.get_mut(id) else { return };
         let old = std::mem::replace(&mut sub.state, state);
+        sub.known_until = match (&old, &sub.state) {
+            (State::Established { expires_at, .. }, State::Waiting { .. } | State::Subscribing { .. }) => {
+                Some(*expires_at).filter(|end| *end > now)
+            }
+            (_, State::Waiting { .. } | State::Subscribing { .. }) => sub.known_until,
+            (_, State::Established { .. } | State::Ending { .. } | State::Over) => None,
+        };
         self.untrack(id, &old);
         let Some(sub) = self.slab.get(id) else { return };
         if let Some(tag) = sub.state.tag() {
@@ -172,7 +185,7 @@ impl Subscriber {
 
     pub(super) fn rearm(&mut self, id: u32) {
         let Some(sub) = self.slab.get_mut(id) else { return };
-        match sub.state.deadline() {
+        match [sub.state.deadline(), sub.known_until].into_iter().flatten().min() {
             Some(at) => self.timers.set(&mut sub.timer, id, at),
             None => self.timers.cancel(&mut sub.timer, id),
         }
@@ -247,20 +260,38 @@ impl Subscriber {
         let now = step.now;
         let Some(sub) = self.slab.get_mut(id) else { return };
         sub.timer = None;
+        if sub.known_until.is_some_and(|end| now >= end) {
+            sub.known_until = None;
+            self.updates.push_back((SubscriptionId(id), Update::Expired));
+        }
         match &mut sub.state {
             State::Waiting { retry_at, .. } if now >= *retry_at => self.attempt(id, step),
             // WAT-04: a 2xx alone is no subscription.
             State::Subscribing { timer_n, .. } if now >= *timer_n => {
                 self.give_way(id, Cause::NoAnswer(Failure::Timeout), None, step);
             }
-            State::Established { expires_at, .. } if now >= *expires_at => {
+            State::Established { expires_at, not_before, .. } if now >= *expires_at => {
+                let not_before = not_before.filter(|at| *at > now);
                 self.updates.push_back((SubscriptionId(id), Update::Expired));
-                self.attempt(id, step);
+                // A notifier that grants nothing must not make us ask again and again.
+                let may_go = sub.backoff.may_go_at_once(now);
+                match not_before {
+                    Some(retry_at) => self.enter(id, State::Waiting { retry_at, not_before }, now),
+                    None if may_go => self.attempt(id, step),
+                    None => {
+                        let retry_at = now + sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
+                        self.enter(id, State::Waiting { retry_at, not_before: None }, now);
+                    }
+                }
             }
             State::Established { refresh: Some(refresh), .. } => {
                 if now >= refresh.timer_n {
-                    // WAT-05: a refresh without the NOTIFY that must follow it; the notifier has forgotten us.
-                    self.give_way(id, Cause::NoAnswer(Failure::Timeout), None, step);
+                    if refresh.answered {
+                        // WAT-05: a refresh without the NOTIFY that must follow it; the notifier has forgotten us.
+                        self.give_way(id, Cause::NoAnswer(Failure::Timeout), None, step);
+                    } else {
+                        self.refresh_unanswered(id, step);
+                    }
                     return;
                 }
                 if refresh.stale_at.is_some_and(|at| now >= at) {
@@ -274,6 +305,7 @@ impl Subscriber {
                 *refresh = Some(Refresh {
                     answered: false,
                     notified: false,
+                    told: false,
                     stale_at: Some(now + t1 * 16),
                     timer_n: now + t1 * 64,
                 });
@@ -281,11 +313,7 @@ impl Subscriber {
                 self.rearm(id);
                 self.send_in_dialog(id, asked, step);
             }
-            State::Ending { until, .. } if now >= *until => {
-                let state = std::mem::replace(&mut sub.state, State::Over);
-                self.untrack(id, &state);
-                self.finish(id);
-            }
+            State::Ending { until, .. } if now >= *until => self.end(id),
             _ => self.rearm(id),
         }
     }
@@ -312,7 +340,7 @@ impl Subscriber {
                 refresh.answered = true;
                 refresh.stale_at = None;
                 let granted = granted.unwrap_or(asked).min(asked);
-                if !refresh.notified {
+                if !refresh.told {
                     *expires_at = now + seconds(granted);
                     *refresh_at = now + retry::refresh_after(granted, step.endpoint.rng());
                 }
@@ -354,10 +382,14 @@ impl Subscriber {
         };
         let cause = Cause::Refused { code, offers: offers.map(std::borrow::Cow::into_owned) };
         match &mut sub.state {
-            State::Established { refresh, refresh_at, expires_at, .. } if !OVER.contains(&class) => {
-                // WAT-10: the old subscription lives until its known end; the next try comes before that.
+            State::Established { refresh, refresh_at, expires_at, not_before: forbidden, .. }
+                if !OVER.contains(&class) =>
+            {
+                // WAT-10: the old subscription lives until its known end; the next try comes before that, unless
+                // the notifier forbade it (TXN-28).
                 let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
                 *refresh = None;
+                *forbidden = not_before;
                 *refresh_at = (now + pause).max(not_before.unwrap_or(now)).min(*expires_at);
                 self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
                 self.rearm(id);
@@ -373,14 +405,10 @@ impl Subscriber {
             }
             State::Subscribing { .. } | State::Established { .. } if FINAL.contains(&class) => {
                 self.updates.push_back((SubscriptionId(id), Update::Failed { cause, retry_at: None }));
-                self.enter(id, State::Over);
+                self.enter(id, State::Over, now);
             }
             State::Subscribing { .. } | State::Established { .. } => self.give_way(id, cause, not_before, step),
-            State::Ending { .. } => {
-                let state = std::mem::replace(&mut sub.state, State::Over);
-                self.untrack(id, &state);
-                self.finish(id);
-            }
+            State::Ending { .. } => self.end(id),
             State::Waiting { .. } | State::Over => {}
         }
     }
@@ -409,26 +437,33 @@ impl Subscriber {
 
     /// One of our SUBSCRIBEs got no response at all.
     pub fn failed(&mut self, id: impl Into<u32>, attempt: u64, failure: Failure, step: &mut Step<'_>) {
-        let (id, now) = (id.into(), step.now);
+        let id = id.into();
         let Some(sub) = self.slab.get_mut(id).filter(|sub| sub.awaited == attempt) else { return };
         match &mut sub.state {
             State::Subscribing { .. } => self.give_way(id, Cause::NoAnswer(failure), None, step),
             // WAT-03: the NOTIFY made the subscription; that the 2xx never came changes nothing.
             State::Established { refresh: None, .. } => {}
-            State::Established { refresh, refresh_at, expires_at, .. } => {
-                let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
-                *refresh = None;
-                *refresh_at = (now + pause).min(*expires_at);
-                self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
-                self.rearm(id);
-            }
-            State::Ending { .. } => {
-                let state = std::mem::replace(&mut sub.state, State::Over);
-                self.untrack(id, &state);
-                self.finish(id);
-            }
+            State::Established { .. } => self.refresh_unanswered(id, step),
+            State::Ending { .. } => self.end(id),
             State::Waiting { .. } | State::Over => {}
         }
+    }
+
+    /// Nobody answered a refresh: the old subscription lives until its known end (WAT-10).
+    fn refresh_unanswered(&mut self, id: u32, step: &mut Step<'_>) {
+        let now = step.now;
+        let Some(sub) = self.slab.get_mut(id) else { return };
+        let State::Established { refresh, refresh_at, expires_at, .. } = &mut sub.state else { return };
+        // A NOTIFY that came instead confirms what is known, and may have moved the end.
+        let notified = refresh.take().is_some_and(|refresh| refresh.notified);
+        if !notified {
+            self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+        }
+        if !notified || *refresh_at <= now {
+            let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
+            *refresh_at = (now + pause).min(*expires_at);
+        }
+        self.rearm(id);
     }
 
     /// Gives an attempt up and plans the next, unless it was but one look.
@@ -436,13 +471,13 @@ impl Subscriber {
         let Some(sub) = self.slab.get_mut(id) else { return };
         if sub.wish.fetch {
             self.updates.push_back((SubscriptionId(id), Update::Failed { cause, retry_at: None }));
-            self.enter(id, State::Over);
+            self.enter(id, State::Over, step.now);
             return;
         }
         let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
         let retry_at = (step.now + pause).max(not_before.unwrap_or(step.now));
         self.updates.push_back((SubscriptionId(id), Update::Failed { cause, retry_at: Some(retry_at) }));
-        self.enter(id, State::Waiting { retry_at, not_before });
+        self.enter(id, State::Waiting { retry_at, not_before }, step.now);
     }
 
     /// Takes a NOTIFY: answers it, and returns what it brought if it is one of ours.
@@ -486,11 +521,10 @@ impl Subscriber {
         const NO_SUBSCRIPTION: NotifyRefusal = NotifyRefusal { code: 481, header: None };
         let bad = |_| NotifyRefusal { code: 400, header: None };
         let event = message.event().map_err(bad)?;
-        let known: Vec<&'static str> = KNOWN_PACKAGES.to_vec();
         let package = event.as_ref().map_or("", |event| event.package);
-        let known_package =
-            known.iter().any(|name| *name == package || (self.lenient && name.eq_ignore_ascii_case(package)));
-        if !known_package {
+        let lenient = self.lenient;
+        let is_named = |name: &str| name == package || (lenient && name.eq_ignore_ascii_case(package));
+        if !KNOWN_PACKAGES.iter().any(|name| is_named(name)) {
             return Err(NotifyRefusal { code: 489, header: Some((Name::AllowEvents, "presence")) });
         }
         let to = message.to().map_err(bad)?;
@@ -501,10 +535,8 @@ impl Subscriber {
         if sub.state.call_id() != Some(message.call_id().map_err(bad)?) {
             return Err(NO_SUBSCRIPTION);
         }
-        let named = sub.wish.package.name;
         // We never give an id, so one that comes back is not ours.
-        let id_differs = event.is_some_and(|event| event.id.is_some()) && !self.lenient;
-        if id_differs || !(named == package || self.lenient && named.eq_ignore_ascii_case(package)) {
+        if event.is_some_and(|event| event.id.is_some()) || !is_named(sub.wish.package.name) {
             return Err(NO_SUBSCRIPTION);
         }
         let remote_tag = from.tag().unwrap_or_default();
@@ -516,7 +548,8 @@ impl Subscriber {
         }
         let announced = message.subscription_state().map_err(bad)?.ok_or(NotifyRefusal { code: 400, header: None })?;
         let content_type = sub.wish.package.content_type;
-        if !message.body.is_empty() && !message.content_type_is(content_type) {
+        let body = Some(message.body).filter(|body| !body.is_empty() && message.content_type_is(content_type));
+        if body.is_none() && !message.body.is_empty() && !message.body_is_optional() {
             return Err(NotifyRefusal { code: 415, header: Some((Name::Accept, content_type)) });
         }
         let seq = message.cseq().map_err(bad)?.seq;
@@ -542,7 +575,6 @@ impl Subscriber {
             SubState::Pending => Notice::Pending,
             SubState::Terminated => Notice::Terminated(announced.reason),
         };
-        let body = (!message.body.is_empty()).then_some(message.body);
         let charset = message.charset().map(str::to_owned);
         if let Some(sub) = self.slab.get_mut(id) {
             sub.peer = sub.peer.or((!flow.transport.is_stream()).then_some(flow.remote));
@@ -579,8 +611,9 @@ impl Subscriber {
         let granted = granted.unwrap_or(sub.asked).min(sub.asked);
         let expires_at = step.now + seconds(granted);
         let refresh_at = step.now + retry::refresh_after(granted, step.endpoint.rng());
-        let state = State::Established { dialog, pending: false, expires_at, refresh_at, refresh: None, told: false };
-        self.enter(id, state);
+        let (pending, refresh, not_before, told) = (false, None, None, false);
+        let state = State::Established { dialog, pending, expires_at, refresh_at, refresh, not_before, told };
+        self.enter(id, state, step.now);
     }
 
     /// Follows what `Subscription-State` says (§4.1.3).
@@ -588,8 +621,11 @@ impl Subscriber {
         let now = step.now;
         let Ok(Some(announced)) = message.subscription_state() else { return };
         let Some(sub) = self.slab.get_mut(id) else { return };
-        if let Notice::Terminated(reason) = notice {
-            return self.terminated(id, reason, announced.retry_after, step);
+        match notice {
+            Notice::Terminated(reason) => return self.terminated(id, reason, announced.retry_after, step),
+            // WAT-13: one look is over with the first NOTIFY, also where a notifier thinks that it goes on.
+            Notice::Active | Notice::Pending if sub.wish.fetch => return self.end(id),
+            Notice::Active | Notice::Pending => {}
         }
         let asked = sub.asked;
         let State::Established { pending, expires_at, refresh_at, refresh, told, .. } = &mut sub.state else {
@@ -603,6 +639,10 @@ impl Subscriber {
             let moved = end.since(*expires_at).max(expires_at.since(end)) > Duration::from_secs(2);
             *told = true;
             if moved {
+                // One that says nothing new about the end may have crossed our refresh.
+                if let Some(refresh) = refresh {
+                    refresh.told = true;
+                }
                 *expires_at = end;
                 *refresh_at = now + retry::refresh_after(left, step.endpoint.rng());
             }
@@ -611,8 +651,11 @@ impl Subscriber {
         match refresh {
             Some(refresh) => {
                 refresh.notified = true;
+                refresh.stale_at = None;
                 if refresh.answered {
                     self.refreshed(id);
+                } else {
+                    self.updates.push_back((SubscriptionId(id), Update::Confirmed));
                 }
             }
             None => self.updates.push_back((SubscriptionId(id), Update::Confirmed)),
@@ -626,10 +669,7 @@ impl Subscriber {
         let Some(sub) = self.slab.get_mut(id) else { return };
         let ours = matches!(sub.state, State::Ending { .. }) || sub.wish.fetch;
         if ours {
-            let state = std::mem::replace(&mut sub.state, State::Over);
-            self.untrack(id, &state);
-            self.finish(id);
-            return;
+            return self.end(id);
         }
         let wished = retry_after.map(|after| now + seconds(after.min(MAX_EXPIRES)));
         let cap = sub.wish.retry_cap;
@@ -641,7 +681,9 @@ impl Subscriber {
             Some(Reason::Timeout) => (Some(now + sub.backoff.next(cap, rng)), wished),
             Some(Reason::Probation | Reason::Giveup) => {
                 let pause = LONG.max(sub.backoff.next(cap, rng));
-                (Some(wished.unwrap_or(now + pause)), wished)
+                // However soon the notifier wants us back, a storm is nobody's wish.
+                let soonest = now + FIRST;
+                (Some(wished.map_or(now + pause, |wished| wished.max(soonest))), wished)
             }
             Some(Reason::Unknown) | None => {
                 let at = now + sub.backoff.next(cap, rng);
@@ -650,10 +692,23 @@ impl Subscriber {
         };
         self.updates.push_back((SubscriptionId(id), Update::Ended { reason, retry_at }));
         match retry_at {
-            None => self.enter(id, State::Over),
+            None => self.enter(id, State::Over, now),
             Some(at) if at <= now => self.attempt(id, step),
-            Some(retry_at) => self.enter(id, State::Waiting { retry_at, not_before }),
+            Some(retry_at) => self.enter(id, State::Waiting { retry_at, not_before }, now),
         }
+        // What the notifier said last has no known end any more.
+        if let Some(sub) = self.slab.get_mut(id) {
+            sub.known_until = None;
+        }
+        self.rearm(id);
+    }
+
+    /// Ends a subscription that nobody wants any longer.
+    fn end(&mut self, id: u32) {
+        let Some(sub) = self.slab.get_mut(id) else { return };
+        let state = std::mem::replace(&mut sub.state, State::Over);
+        self.untrack(id, &state);
+        self.finish(id);
     }
 }
 

@@ -7,9 +7,9 @@ use rand::{RngExt, rngs::StdRng};
 use crate::sip::time::Instant;
 
 /// The first pause after a failure.
-const FIRST: Duration = Duration::from_secs(5);
-/// So many attempts at once are granted in [`STORM_WINDOW`].
-const STORM_FREE: u32 = 3;
+pub(super) const FIRST: Duration = Duration::from_secs(5);
+/// So many attempts at once are granted in any [`STORM_WINDOW`].
+const STORM_FREE: usize = 3;
 /// See [`STORM_FREE`].
 const STORM_WINDOW: Duration = Duration::from_secs(60);
 
@@ -17,9 +17,8 @@ const STORM_WINDOW: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
-    /// Attempts made at once since the window opened.
-    at_once: u32,
-    window: Option<Instant>,
+    /// The last attempts made at once, the oldest first.
+    at_once: [Option<Instant>; STORM_FREE],
 }
 
 impl Backoff {
@@ -37,12 +36,12 @@ impl Backoff {
 
     /// Returns whether one more attempt at once is no storm.
     pub(super) fn may_go_at_once(&mut self, now: Instant) -> bool {
-        if self.window.is_none_or(|since| now >= since + STORM_WINDOW) {
-            self.window = Some(now);
-            self.at_once = 0;
+        let free = self.at_once[0].is_none_or(|oldest| now >= oldest + STORM_WINDOW);
+        if free {
+            self.at_once.rotate_left(1);
+            self.at_once[STORM_FREE - 1] = Some(now);
         }
-        self.at_once += 1;
-        self.at_once <= STORM_FREE
+        free
     }
 }
 

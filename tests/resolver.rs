@@ -1,0 +1,123 @@
+//! Where requests go, and what happens when a name has no address (RFC 3263; conformance 3).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use sippresence::{
+    presence::core::{Input, WatchId},
+    sip::effect::QueryId,
+};
+use support::{ALICE, Bench, Did, SUBSCRIBE, address, first_line, header, notify_for, param};
+
+/// Watches somebody behind a name; returns the look-up that this takes.
+fn looking_up(bench: &mut Bench, target: &str) -> (WatchId, QueryId, String, u16) {
+    let id = bench.watch(target);
+    let did = bench.did();
+    let [(_, Did::Asked { query, host, port })] = &did[..] else { panic!("{did:?}") };
+    (id, *query, host.clone(), *port)
+}
+
+fn reason(bench: &Bench, id: WatchId) -> String {
+    let state = bench.core.state(id).unwrap();
+    let info = state.subscription.as_ref().unwrap();
+    format!("{}: {}", info.last_code.as_ref().unwrap(), info.reason.as_deref().unwrap())
+}
+
+#[test]
+fn res_01_a_route_is_resolved_and_not_the_request_uri() {
+    let mut bench = Bench::new();
+    let path = "Record-Route: <sip:192.0.2.10:5090;lr>\nEvent:";
+    let subscribe = SUBSCRIBE.replace("Event:", path).replace("alice@192.0.2.10:5060>", "alice@b.example.com>");
+    bench.udp(ALICE, &subscribe);
+    let did = bench.did();
+    let [_, (_, Did::Sent { remote, text, .. })] = &did[..] else { panic!("no look-up is needed: {did:?}") };
+    assert_eq!(*remote, address("192.0.2.10:5090"));
+    assert_eq!(first_line(text), "NOTIFY sip:alice@b.example.com SIP/2.0");
+}
+
+#[test]
+fn res_01_maddr_replaces_the_host() {
+    let mut bench = Bench::new();
+    bench.watch("sip:alice@example.com;maddr=192.0.2.10");
+    let did = bench.did();
+    let [(_, Did::Sent { remote, text, .. })] = &did[..] else { panic!("no look-up is needed: {did:?}") };
+    assert_eq!(*remote, address(ALICE));
+    assert_eq!(first_line(text), "SUBSCRIBE sip:alice@example.com;maddr=192.0.2.10 SIP/2.0");
+}
+
+#[test]
+fn res_02_a_numeric_host_is_never_looked_up() {
+    for (target, to) in [
+        ("sip:u@192.0.2.1", "192.0.2.1:5060"),
+        ("sip:u@192.0.2.1:5070;transport=udp", "192.0.2.1:5070"),
+        ("pres:u@192.0.2.1", "192.0.2.1:5060"),
+    ] {
+        let mut bench = Bench::new();
+        bench.watch(target);
+        let did = bench.did();
+        assert!(matches!(&did[..], [(_, Did::Sent { remote, .. })] if *remote == address(to)), "{did:?}");
+    }
+    let mut bench = Bench::new();
+    bench.watch("sip:u@192.0.2.1;transport=tcp");
+    let did = bench.did();
+    assert!(matches!(&did[..], [(_, Did::Opening { remote, .. })] if *remote == address("192.0.2.1:5060")));
+}
+
+#[test]
+fn res_02_and_trn_17_tls_is_never_skipped() {
+    for target in ["sips:u@192.0.2.1", "sip:u@192.0.2.1;transport=tls", "sips:u@example.com"] {
+        let mut bench = Bench::new();
+        let id = bench.watch(target);
+        bench.run_until(600_000);
+        assert_eq!(bench.did(), [], "nothing leaves in clear text");
+        assert!(reason(&bench, id).contains("TLS is not supported yet"), "{}", reason(&bench, id));
+    }
+}
+
+#[test]
+fn res_03_an_explicit_port_asks_for_addresses_only() {
+    let mut bench = Bench::new();
+    let (_, query, host, port) = looking_up(&mut bench, "sip:u@h.example.com:5070");
+    assert_eq!((host.as_str(), port), ("h.example.com", 5070));
+    bench.feed(Input::Resolved { query, answer: Ok(vec![address("192.0.2.30:5070"), address("192.0.2.31:5070")]) });
+    let did = bench.did();
+    let [(_, Did::Sent { remote, text, .. })] = &did[..] else { panic!("{did:?}") };
+    assert_eq!(*remote, address("192.0.2.30:5070"));
+    assert_eq!(first_line(text), "SUBSCRIBE sip:u@h.example.com:5070 SIP/2.0");
+    assert!(header(text, "Via").unwrap().starts_with("SIP/2.0/UDP"));
+}
+
+#[test]
+fn res_15_a_silent_resolver_is_a_clear_error_within_five_seconds() {
+    let mut bench = Bench::new();
+    let (id, query, ..) = looking_up(&mut bench, "sip:u@mute.example.com");
+    bench.run_until(4999);
+    assert_eq!(bench.core.state(id).unwrap().freshness.to_string(), "unknown");
+    bench.run_until(5000);
+    assert_eq!(reason(&bench, id), "dns: the look-up of mute.example.com took longer than 5 s");
+    bench.feed(Input::Resolved { query, answer: Ok(vec![address(ALICE)]) });
+    assert_eq!(bench.did(), [], "an answer after that is nobody's");
+}
+
+#[test]
+fn res_15_a_failed_look_up_names_the_host_and_one_without_a_usable_address_too() {
+    let mut bench = Bench::new();
+    let (id, query, ..) = looking_up(&mut bench, "sip:u@no.example.com");
+    bench.feed(Input::Resolved { query, answer: Err("no.example.com has no address".into()) });
+    assert_eq!(reason(&bench, id), "dns: no.example.com has no address");
+
+    let (id, query, ..) = looking_up(&mut bench, "sip:u@six.example.com");
+    bench.feed(Input::Resolved { query, answer: Ok(vec![address("[2001:db8::1]:5060")]) });
+    assert_eq!(reason(&bench, id), "dns: six.example.com has no address that we can reach");
+}
+
+#[test]
+fn res_15_nothing_else_waits_for_a_silent_resolver() {
+    let mut bench = Bench::new();
+    looking_up(&mut bench, "sip:u@mute.example.com");
+    bench.watch("sip:alice@192.0.2.10");
+    let subscribe = bench.only();
+    bench.udp(ALICE, &notify_for(&subscribe, 1, "active;expires=300"));
+    assert_eq!(param(&bench.only(), "To", "tag"), param(&subscribe, "From", "tag"));
+}
