@@ -11,6 +11,7 @@ use super::support::{Agent, Home, Peer, Process, Test, free_port, until, with_fr
 pub(crate) const TESTS: &[Test] = &[
     ("sipp::is_notified_refreshes_and_leaves_over_udp", watches_over_udp),
     ("sipp::is_notified_refreshes_and_leaves_over_tcp", watches_over_tcp),
+    ("sipp::gets_the_document_once_its_address_answered_and_is_forgotten_with_481", unproven),
     ("sipp::is_watched_until_it_refuses", notifies),
     ("sipp::is_told_what_is_not_served_and_what_is_instead", refused),
 ];
@@ -59,6 +60,16 @@ fn watches_over_udp(peer: &Peer) {
 
 fn watches_over_tcp(peer: &Peer) {
     watches(peer, "t1");
+}
+
+fn unproven(peer: &Peer) {
+    let agent = Agent::start("default = \"allow\"\n");
+    agent.set("available");
+    Sipp::play(peer, "unproven.xml", "u1", free_port(), Some(agent.port)).succeeds();
+    until("nobody watches any more", || match agent.home.run(&["watchers"]).as_str() {
+        "" => Ok(()),
+        watchers => Err(watchers.to_owned()),
+    });
 }
 
 fn refused(peer: &Peer) {
