@@ -105,7 +105,7 @@ impl Dialog {
         }
     }
 
-    /// Begins the next request in the dialog, up to and with CSeq; the caller adds the rest (§12.2.1.1).
+    /// Begins the next request in the dialog, up to and with `CSeq`; the caller adds the rest (§12.2.1.1).
     pub fn request(&mut self, method: &str) -> Head {
         self.local_seq += 1;
         let strict = self.routes.first().and_then(|route| UriRef::parse(route).ok()).filter(|r| !r.is_loose_router());

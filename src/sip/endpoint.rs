@@ -57,7 +57,7 @@ pub struct EndpointConfig {
 pub struct Outgoing<U> {
     /// Who gets the outcome.
     pub user: U,
-    /// The method, as the CSeq has it.
+    /// The method, as the `CSeq` has it.
     pub method: &'static str,
     /// Start line and headers without Via and Contact, the empty line included.
     pub head: Bytes,
@@ -366,6 +366,7 @@ impl<U: Copy> Endpoint<U> {
     }
 
     /// Answers a request whose transaction is `id`, with a tag of its own; `add` appends headers.
+    #[allow(clippy::too_many_arguments, reason = "each is a different thing, and a struct would only rename them")]
     pub fn respond_with(
         &mut self,
         id: ServerId,
@@ -490,7 +491,7 @@ fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> Option<(Pac
         && let Ok(via) = request.top_via()
         && via.rport.is_none()
     {
-        to.remote.set_port(via.port.unwrap_or(flow.transport.default_port()));
+        to.remote.set_port(via.port.unwrap_or_else(|| flow.transport.default_port()));
     }
     Some((Packet { head, body: Bytes::new() }, to))
 }

@@ -64,7 +64,7 @@ pub fn plan(uri: &UriRef<'_>) -> Result<Plan, LocateError> {
     if secure || transport == Transport::Tls {
         return Err(LocateError::Tls);
     }
-    let port = uri.port().unwrap_or(transport.default_port());
+    let port = uri.port().unwrap_or_else(|| transport.default_port());
     // RFC 3261 §19.1.1: maddr overrides the host as the place to go to.
     let host = match uri.param("maddr").filter(|maddr| !maddr.is_empty()) {
         Some(maddr) => maddr.parse().map_or(Host::Name(maddr), Host::Ip),
@@ -84,10 +84,12 @@ mod tests {
         plan(&UriRef::parse(uri).unwrap())
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is compared with what a plan returns")]
     fn address(transport: Transport, remote: &str) -> Result<Plan, LocateError> {
         Ok(Plan::Address { transport, remote: remote.parse().unwrap() })
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is compared with what a plan returns")]
     fn lookup(transport: Transport, host: &str, port: u16) -> Result<Plan, LocateError> {
         Ok(Plan::Lookup { transport, host: host.to_owned(), port })
     }

@@ -105,7 +105,7 @@ pub fn config(local: &str) -> CoreConfig {
         min_expires: 60,
         max_subscriptions: 1000,
         expires: 300,
-        retry_cap: Duration::from_secs(120),
+        retry_cap: Duration::from_mins(2),
         lenient: false,
         language: None,
     }
@@ -183,16 +183,12 @@ impl Bench {
     pub fn run_until(&mut self, ms: u64) {
         for _ in 0..1_000_000 {
             let due = self.core.deadline().map(|at| at.since_origin().as_micros().div_ceil(1000) as u64);
-            match due.filter(|due| *due <= ms) {
-                Some(due) => {
-                    self.ms = self.ms.max(due);
-                    self.feed(Input::Tick);
-                }
-                None => {
-                    self.ms = ms;
-                    return;
-                }
-            }
+            let Some(due) = due.filter(|due| *due <= ms) else {
+                self.ms = ms;
+                return;
+            };
+            self.ms = self.ms.max(due);
+            self.feed(Input::Tick);
         }
         panic!("the core wants to be woken all the time");
     }
@@ -273,9 +269,9 @@ pub fn answer(request: &str, status: &str, extra: &str) -> String {
     for line in request.lines().skip(1).take_while(|line| !line.is_empty()) {
         let name = line.split(':').next().unwrap();
         if ["Via", "From", "Call-ID", "CSeq"].contains(&name) || (name == "To" && line.contains(";tag=")) {
-            text += &format!("{line}\r\n");
+            text.extend([line, "\r\n"]);
         } else if name == "To" {
-            text += &format!("{line};tag=peer-1\r\n");
+            text.extend([line, ";tag=peer-1\r\n"]);
         }
     }
     text + extra + "Content-Length: 0\r\n\r\n"

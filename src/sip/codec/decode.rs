@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf_8_do_not_lose_the_message() {
-        let bytes = [MINIMAL[..MINIMAL.len() - 2].as_bytes(), b"Subject: caf\xe9\r\n\r\n"].concat();
+        let bytes = [&MINIMAL.as_bytes()[..MINIMAL.len() - 2], b"Subject: caf\xe9\r\n\r\n"].concat();
         let message = decode(&bytes, Framing::Datagram).unwrap();
         assert_eq!(message.get(Name::Subject), Some(b"caf\xe9".as_slice()));
     }

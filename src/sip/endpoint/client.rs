@@ -25,7 +25,7 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 /// After how long a TCP attempt that only size made us take gives way to UDP (TRN-03).
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// How long a peer without TCP is remembered (TRN-03).
-const DATAGRAM_ONLY_FOR: Duration = Duration::from_secs(600);
+const DATAGRAM_ONLY_FOR: Duration = Duration::from_mins(10);
 /// How many such peers are remembered at most.
 const MAX_DATAGRAM_ONLY: usize = 1024;
 /// What Via and Contact add to a request at most, the Contact's user part left out.

@@ -37,7 +37,7 @@ pub(super) enum Admission {
 
 /// RFC 3261 §17.2.3: branch, sent-by and method; the transport keeps two flows apart that look alike.
 type Key = (Box<str>, Box<str>, Box<str>, Transport);
-/// From tag, Call-ID and CSeq of a request without To tag.
+/// From tag, Call-ID and `CSeq` of a request without To tag.
 type MergeKey = (Box<str>, Box<str>, u32, Box<str>);
 
 #[derive(Debug)]
@@ -160,7 +160,8 @@ impl Servers {
 
 fn key(message: &Message<'_>, transport: Transport, method: &str) -> Option<Key> {
     let via = message.top_via().ok()?;
-    let sent_by = format!("{}:{}", via.host.to_ascii_lowercase(), via.port.unwrap_or(transport.default_port()));
+    let port = via.port.unwrap_or_else(|| transport.default_port());
+    let sent_by = format!("{}:{port}", via.host.to_ascii_lowercase());
     let branch = via.branch.unwrap_or_default();
     if branch.starts_with(MAGIC_COOKIE) {
         return Some((branch.into(), sent_by.into(), method.into(), transport));

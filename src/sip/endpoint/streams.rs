@@ -17,7 +17,7 @@ use crate::sip::{
 };
 
 /// An idle connection is closed after this time (TRN-14).
-const IDLE: Duration = Duration::from_secs(300);
+const IDLE: Duration = Duration::from_mins(5);
 /// A message that began must be complete within this time (SEC-19).
 const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 /// How many connections others may hold open to us.
@@ -44,7 +44,7 @@ enum StreamState {
 
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    streams: HashMap<ConnId, Stream>,
+    by_id: HashMap<ConnId, Stream>,
     /// Connections of ours, by where they lead, for reuse.
     by_remote: HashMap<(Transport, SocketAddr), ConnId>,
     accepted: usize,
@@ -53,36 +53,36 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn len(&self) -> usize {
-        self.streams.len()
+        self.by_id.len()
     }
 
     pub(super) fn flow(&self, conn: ConnId) -> Option<Flow> {
-        self.streams.get(&conn).map(|s| s.flow)
+        self.by_id.get(&conn).map(|s| s.flow)
     }
 
     pub(super) fn is_open(&self, conn: ConnId) -> bool {
-        self.streams.get(&conn).is_some_and(|s| s.state == StreamState::Open)
+        self.by_id.get(&conn).is_some_and(|s| s.state == StreamState::Open)
     }
 
     pub(super) fn attach(&mut self, conn: ConnId, client: u32) {
-        if let Some(stream) = self.streams.get_mut(&conn) {
+        if let Some(stream) = self.by_id.get_mut(&conn) {
             stream.users.insert(client);
         }
     }
 
     /// Returns the client transactions that need a connection.
     pub(super) fn users(&self, conn: ConnId) -> Vec<u32> {
-        self.streams.get(&conn).map_or_else(Vec::new, |stream| stream.users.iter().copied().collect())
+        self.by_id.get(&conn).map_or_else(Vec::new, |stream| stream.users.iter().copied().collect())
     }
 
     pub(super) fn detach(&mut self, conn: ConnId, client: u32) {
-        if let Some(stream) = self.streams.get_mut(&conn) {
+        if let Some(stream) = self.by_id.get_mut(&conn) {
             stream.users.remove(&client);
         }
     }
 
     fn remove(&mut self, conn: ConnId) -> Option<Stream> {
-        let stream = self.streams.remove(&conn)?;
+        let stream = self.by_id.remove(&conn)?;
         if conn.is_accepted() {
             self.accepted -= 1;
         } else {
@@ -108,7 +108,7 @@ impl<U: Copy> Endpoint<U> {
         self.streams.opened += 1;
         let conn = ConnId::opened(self.streams.opened);
         let flow = Flow { transport, local: SocketAddr::new(local, 0), remote, conn: Some(conn) };
-        self.streams.streams.insert(conn, Stream::new(flow, StreamState::Opening, now));
+        self.streams.by_id.insert(conn, Stream::new(flow, StreamState::Opening, now));
         self.streams.by_remote.insert((transport, remote), conn);
         out.push(Effect::Open { conn, transport, local, remote });
         conn
@@ -123,9 +123,9 @@ impl<U: Copy> Endpoint<U> {
                 return;
             }
             self.streams.accepted += 1;
-            self.streams.streams.insert(conn, Stream::new(flow, StreamState::Open, now));
+            self.streams.by_id.insert(conn, Stream::new(flow, StreamState::Open, now));
         } else {
-            let Some(stream) = self.streams.streams.get_mut(&conn) else {
+            let Some(stream) = self.streams.by_id.get_mut(&conn) else {
                 // It was given up while it opened.
                 out.push(Effect::Close { conn });
                 return;
@@ -148,7 +148,7 @@ impl<U: Copy> Endpoint<U> {
 
     /// Closes a connection from our side.
     pub(super) fn close_stream(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
-        if self.streams.streams.contains_key(&conn) {
+        if self.streams.by_id.contains_key(&conn) {
             out.push(Effect::Close { conn });
             self.stream_closed(conn, now, out);
         }
@@ -156,7 +156,7 @@ impl<U: Copy> Endpoint<U> {
 
     /// Takes bytes from a connection; complete messages come out of [`next_frame`](Self::next_frame).
     pub fn stream_data(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
-        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+        if let Some(stream) = self.streams.by_id.get_mut(&conn) {
             stream.used_at = now;
             stream.decoder.push(bytes);
         }
@@ -165,7 +165,7 @@ impl<U: Copy> Endpoint<U> {
     /// Returns the next complete message of a connection, for [`frame`](Self::frame).
     pub fn next_frame(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) -> Option<Bytes> {
         loop {
-            let stream = self.streams.streams.get_mut(&conn)?;
+            let stream = self.streams.by_id.get_mut(&conn)?;
             match stream.decoder.next() {
                 Some(Frame::Message(bytes)) => {
                     stream.message_since = None;
@@ -200,13 +200,13 @@ impl<U: Copy> Endpoint<U> {
     }
 
     pub(super) fn touch_stream(&mut self, conn: ConnId, now: Instant) {
-        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+        if let Some(stream) = self.streams.by_id.get_mut(&conn) {
             stream.used_at = now;
         }
     }
 
     fn arm_stream(&mut self, conn: ConnId) {
-        if let Some(stream) = self.streams.streams.get_mut(&conn) {
+        if let Some(stream) = self.streams.by_id.get_mut(&conn) {
             let idle_at = stream.used_at + IDLE;
             let at = stream.message_since.map_or(idle_at, |since| idle_at.min(since + MESSAGE_WITHIN));
             self.timers.set(&mut stream.timer, Timer::Stream(conn), at);
@@ -214,7 +214,7 @@ impl<U: Copy> Endpoint<U> {
     }
 
     pub(super) fn stream_due(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
-        let Some(stream) = self.streams.streams.get_mut(&conn) else { return };
+        let Some(stream) = self.streams.by_id.get_mut(&conn) else { return };
         stream.timer = None;
         let dawdles = stream.message_since.is_some_and(|since| now >= since + MESSAGE_WITHIN);
         if dawdles || (now >= stream.used_at + IDLE && stream.users.is_empty()) {
