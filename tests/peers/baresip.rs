@@ -1,0 +1,323 @@
+//! baresip 1.0 and later: a telephone that reads and writes presence by patterns, not by an XML parser.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use sippresence::client::{Action, Freshness, PresenceClient, PresenceStatus, Timing};
+use tempfile::TempDir;
+
+use super::support::{Agent, Home, PATIENCE, Peer, Process, Test, free_port, until, with_free_ports};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("baresip::shows_an_allowed_agent_online_then_busy_then_offline", shows_an_agent),
+    ("baresip::shows_a_call_as_busy_and_its_end_as_online", shows_a_call),
+    ("baresip::sees_nothing_as_a_stranger_until_it_is_allowed", stranger),
+    ("baresip::sees_nothing_any_more_once_it_is_blocked", blocked),
+    ("baresip::sees_an_agent_go_offline_that_was_told_to_stop", agent_stops),
+    ("baresip::shows_what_the_library_publishes", library_is_watched),
+    ("baresip::is_watched_from_before_its_first_word_through_every_change", watched),
+    ("baresip::is_shown_once", shown),
+    ("baresip::is_watched_by_the_library_over_tcp", library_watches),
+    ("baresip::is_never_available_any_more_once_it_ended", ends),
+    ("baresip::is_stale_after_it_was_killed", killed),
+];
+
+const ALLOW_BOB: &str = "allow = [\"bob@127.0.0.1\"]\n";
+
+/// A running baresip of the user bob.
+struct Baresip {
+    /// Its configuration; it writes there while it runs.
+    _folder: TempDir,
+    process: Process,
+    port: u16,
+    control: u16,
+}
+
+impl Baresip {
+    /// Starts it with a contact that it watches, if any, and waits until it takes commands.
+    fn start(peer: &Peer, contact: Option<&str>) -> Self {
+        with_free_ports(|| {
+            let (port, control) = (free_port(), free_port());
+            let folder = tempfile::tempdir().unwrap();
+            let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+            write("config", &config(peer, port, control));
+            write("accounts", &format!("<sip:bob@127.0.0.1:{port};transport=udp>;regint=0\n"));
+            let contact = contact.map(|uri| format!("\"Alice\" <{uri}>;presence=p2p\n"));
+            write("contacts", &contact.unwrap_or_default());
+            let mut process = Process::start(Command::new(&peer.program).arg("-f").arg(folder.path()).arg("-s"));
+            until("baresip is up or gives up", || match process.ended() {
+                Some(_) => Ok(false),
+                None if process.stdout().contains("baresip is ready") => Ok(true),
+                None => Err(process.stdout() + &process.stderr()),
+            });
+            let mut baresip = Self { _folder: folder, process, port, control };
+            match baresip.try_command("contacts") {
+                Ok(_) if baresip.process.ended().is_none() => Ok(baresip),
+                _ => Err(baresip.log()),
+            }
+        })
+    }
+
+    fn address(&self) -> String {
+        format!("bob@127.0.0.1:{}", self.port)
+    }
+
+    /// What it says of itself, with every message, without colours.
+    fn log(&self) -> String {
+        without_colours(&format!("{}\n{}", self.process.stdout(), self.process.stderr()))
+    }
+
+    /// Gives it a command over its control port and returns its words, without colours.
+    fn command(&self, name: &str) -> String {
+        self.try_command(name).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.log()))
+    }
+
+    fn try_command(&self, name: &str) -> Result<String, String> {
+        let text = |error: std::io::Error| error.to_string();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.control)).map_err(text)?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(text)?;
+        let request = json!({"command": name, "params": "", "token": "t"}).to_string();
+        stream.write_all(format!("{}:{request},", request.len()).as_bytes()).map_err(text)?;
+        loop {
+            // Events come on the same stream as the answer.
+            let message = read_netstring(&mut stream).map_err(text)?;
+            let message: Value = serde_json::from_slice(&message).map_err(|error| error.to_string())?;
+            if message["response"] == true {
+                return Ok(without_colours(message["data"].as_str().unwrap_or_default()));
+            }
+        }
+    }
+
+    /// Waits until it believes this of its contact.
+    fn believes(&self, wanted: &str) {
+        until(&format!("baresip shows {wanted}"), || {
+            let shown = self.belief();
+            if shown == wanted { Ok(()) } else { Err(format!("{shown}\n{}", self.log())) }
+        });
+    }
+
+    /// Returns what it shows of its contact: Online, Busy, Offline or Unknown.
+    fn belief(&self) -> String {
+        let contacts = self.command("contacts");
+        let line = contacts.lines().find(|line| line.contains("<sip:")).unwrap();
+        line.trim_start_matches(['>', ' ']).split_whitespace().next().unwrap().to_owned()
+    }
+}
+
+fn config(peer: &Peer, port: u16, control: u16) -> String {
+    format!(
+        "sip_listen 127.0.0.1:{port}\n\
+         net_interface 127.0.0.1\n\
+         module_path {}\n\
+         module g711.so\n\
+         module_tmp account.so\n\
+         module_app contact.so\n\
+         module_app presence.so\n\
+         module_app menu.so\n\
+         module_app ctrl_tcp.so\n\
+         ctrl_tcp_listen 127.0.0.1:{control}\n",
+        peer.modules.display()
+    )
+}
+
+fn read_netstring(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut length = 0;
+    let mut byte = [0];
+    loop {
+        stream.read_exact(&mut byte)?;
+        match byte[0] {
+            b':' => break,
+            digit @ b'0'..=b'9' => length = length * 10 + usize::from(digit - b'0'),
+            other => return Err(std::io::Error::other(format!("{other:#x} in the length of a netstring"))),
+        }
+    }
+    let mut text = vec![0; length];
+    stream.read_exact(&mut text)?;
+    stream.read_exact(&mut byte)?;
+    Ok(text)
+}
+
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
+
+fn alice(agent: &Agent) -> String {
+    format!("sip:alice@127.0.0.1:{}", agent.port)
+}
+
+/// A change right after the first state goes at once, the next one five seconds later (NOT-17).
+fn shows_an_agent(peer: &Peer) {
+    let agent = Agent::start(ALLOW_BOB);
+    agent.set("available");
+    let bob = Baresip::start(peer, Some(&alice(&agent)));
+    bob.believes("Online");
+    let watchers = agent.home.run(&["watchers"]);
+    assert!(watchers.contains("bob@127.0.0.1") && watchers.contains("active"), "{watchers}");
+    agent.set("busy");
+    bob.believes("Busy");
+    let busy = Instant::now();
+    agent.set("offline");
+    bob.believes("Offline");
+    assert!(busy.elapsed() > Duration::from_secs(3), "two changes within {:?}", busy.elapsed());
+}
+
+fn shows_a_call(peer: &Peer) {
+    let agent = Agent::start(ALLOW_BOB);
+    agent.set("in-call");
+    let bob = Baresip::start(peer, Some(&alice(&agent)));
+    bob.believes("Busy");
+    agent.set("available");
+    bob.believes("Online");
+}
+
+fn stranger(peer: &Peer) {
+    let agent = Agent::start("");
+    agent.set("available");
+    let bob = Baresip::start(peer, Some(&alice(&agent)));
+    until("bob waits for approval", || {
+        let watchers = agent.home.run(&["watchers"]);
+        if watchers.contains("bob@127.0.0.1") && watchers.contains("waits for your approval") {
+            Ok(())
+        } else {
+            Err(watchers)
+        }
+    });
+    assert_eq!(bob.belief(), "Unknown");
+    agent.home.run(&["watchers", "allow", "bob@127.0.0.1"]);
+    bob.believes("Online");
+}
+
+fn blocked(peer: &Peer) {
+    let agent = Agent::start(ALLOW_BOB);
+    agent.set("available");
+    let bob = Baresip::start(peer, Some(&alice(&agent)));
+    bob.believes("Online");
+    agent.home.run(&["watchers", "block", "bob@127.0.0.1"]);
+    until("bob is told that he is refused", || {
+        let log = bob.log();
+        if log.contains("Subscription-State: terminated;reason=rejected") { Ok(()) } else { Err(log) }
+    });
+    bob.believes("Unknown");
+    assert!(!agent.home.run(&["watchers"]).contains("bob@127.0.0.1"));
+}
+
+/// baresip shows the goodbye's document, then drops it with the subscription and asks again minutes later.
+fn agent_stops(peer: &Peer) {
+    let mut agent = Agent::start(ALLOW_BOB);
+    agent.set("available");
+    let bob = Baresip::start(peer, Some(&alice(&agent)));
+    bob.believes("Online");
+    agent.process.signal(Signal::SIGTERM);
+    assert!(agent.process.wait().success());
+    bob.believes("Unknown");
+    let log = bob.log();
+    assert!(log.contains("changed status from Online to Offline"), "{log}");
+}
+
+fn library_is_watched(peer: &Peer) {
+    let peer = peer.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let alice = PresenceClient::builder("sip:alice@127.0.0.1").any_port().default_action(Action::Allow);
+        let alice = alice.bind().await.unwrap();
+        alice.presence(PresenceStatus::Available).note("<Grüße & mehr>").await.unwrap();
+        let uri = alice.uri();
+        // What waits for baresip must not keep the client from answering it.
+        let online = tokio::task::spawn_blocking(move || {
+            let bob = Baresip::start(&peer, Some(&uri));
+            bob.believes("Online");
+            bob
+        });
+        let bob = online.await.unwrap();
+        alice.presence(PresenceStatus::Away).await.unwrap();
+        tokio::task::spawn_blocking(move || bob.believes("Offline")).await.unwrap();
+        alice.stop().await;
+    });
+}
+
+/// Before its first command baresip says `<basic>?</basic>`, which tells nothing and is no error.
+fn watched(peer: &Peer) {
+    let bob = Baresip::start(peer, None);
+    let carol = Home::new("carol");
+    let mut watch = carol.watch(&bob.address());
+    let first = watch.line("a first state", |line| line["kind"] == "snapshot");
+    assert_eq!((&first["status"], &first["freshness"]), (&json!("unknown"), &json!("fresh")), "{first}");
+    assert_eq!(first["subscription"]["state"], "active", "{first}");
+    watch.line("all targets had their first state", |line| line["kind"] == "ready");
+    for (command, status) in
+        [("presence_online", "available"), ("presence_offline", "offline"), ("presence_online", "available")]
+    {
+        bob.command(command);
+        let change = watch.line(command, |line| line["kind"] == "change");
+        assert_eq!((&change["status"], &change["freshness"]), (&json!(status), &json!("fresh")), "{change}");
+    }
+    watch.signal(Signal::SIGINT);
+    assert_eq!(watch.wait().code(), Some(130));
+    let log = bob.log();
+    assert!(log.contains("Expires: 0"), "the subscription was not taken back: {log}");
+}
+
+fn shown(peer: &Peer) {
+    let bob = Baresip::start(peer, None);
+    bob.command("presence_online");
+    let carol = Home::new("carol");
+    let shown: Value = serde_json::from_str(&carol.run(&["--json", "show", &bob.address()])).unwrap();
+    assert_eq!((&shown["status"], &shown["freshness"]), (&json!("available"), &json!("fresh")), "{shown}");
+}
+
+fn library_watches(peer: &Peer) {
+    let bob = Baresip::start(peer, None);
+    bob.command("presence_online");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let timing = Timing { t1: Duration::from_millis(50), ..Timing::default() };
+        let carol = PresenceClient::builder("sip:carol@127.0.0.1").any_port().timing(timing).bind().await.unwrap();
+        let mut watcher = carol.watch(&format!("sip:{};transport=tcp", bob.address())).await.unwrap();
+        let presence = tokio::time::timeout(PATIENCE, watcher.recv()).await.unwrap().unwrap();
+        assert!(presence.status == PresenceStatus::Available, "{presence:?}");
+        assert_eq!(presence.freshness, Freshness::Fresh);
+        carol.stop().await;
+    });
+}
+
+/// Its goodbye carries its last document, which says open; nothing that is gone may stay available for it.
+fn ends(peer: &Peer) {
+    let mut bob = Baresip::start(peer, None);
+    bob.command("presence_online");
+    let carol = Home::new("carol");
+    carol.write("config.toml", "[sip]\nt1 = \"50ms\"\n");
+    let mut watch = carol.watch(&bob.address());
+    watch.line("bob is available", |line| line["kind"] == "snapshot" && line["status"] == "available");
+    bob.process.signal(Signal::SIGTERM);
+    bob.process.wait();
+    let is_gone = |line: &Value| {
+        let freshness = line["freshness"].as_str().unwrap_or_default();
+        freshness == "stale" || freshness == "failed" || freshness == "unknown"
+    };
+    watch.line("bob is gone", is_gone);
+    let later = watch.unread_lines();
+    assert!(!later.iter().any(|line| line["freshness"] == "fresh"), "{later:?}");
+    let shown = carol.command(&["--json", "--no-agent", "show", &bob.address()]).output().unwrap();
+    assert_eq!(shown.status.code(), Some(7), "{}", String::from_utf8_lossy(&shown.stdout));
+}
+
+fn killed(peer: &Peer) {
+    let mut bob = Baresip::start(peer, None);
+    bob.command("presence_online");
+    let carol = Home::new("carol");
+    carol.write("config.toml", "[sip]\nt1 = \"50ms\"\n[watch]\np2p_expires = \"10s\"\n");
+    let mut watch = carol.watch(&bob.address());
+    watch.line("bob is available", |line| line["kind"] == "snapshot" && line["status"] == "available");
+    bob.process.signal(Signal::SIGKILL);
+    bob.process.wait();
+    let line = watch.line("bob is in doubt", |line| line["freshness"] != "fresh" && line["freshness"].is_string());
+    assert_eq!((&line["freshness"], &line["status"]), (&json!("stale"), &json!("available")), "{line}");
+}

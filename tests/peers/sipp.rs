@@ -1,0 +1,105 @@
+//! `SIPp`: a scripted peer that looks at every line of what we send.
+
+use std::{path::Path, process::Command};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::support::{Agent, Home, Peer, Process, Test, free_port, until, with_free_ports};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("sipp::is_notified_refreshes_and_leaves_over_udp", watches_over_udp),
+    ("sipp::is_notified_refreshes_and_leaves_over_tcp", watches_over_tcp),
+    ("sipp::gets_the_document_once_its_address_answered_and_is_forgotten_with_481", unproven),
+    ("sipp::is_watched_until_it_refuses", notifies),
+    ("sipp::is_told_what_is_not_served_and_what_is_instead", refused),
+];
+
+/// A scenario that is being played once.
+struct Sipp {
+    /// Where it writes what went wrong.
+    folder: TempDir,
+    process: Process,
+}
+
+impl Sipp {
+    /// Plays a scenario against a port of ours, or waits for us at its own.
+    fn play(peer: &Peer, scenario: &str, transport: &str, port: u16, remote: Option<u16>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/scenarios").join(scenario);
+        let mut command = Command::new(&peer.program);
+        command.args(["-m", "1", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", &port.to_string(), "-t", transport]);
+        command.args(["-nostdin", "-timeout", "14s", "-timeout_error", "-recv_timeout", "10000"]);
+        command.arg("-sf").arg(scenario).args(["-trace_msg", "-message_file"]).arg(folder.path().join("messages"));
+        command.args(["-trace_err", "-error_file"]).arg(folder.path().join("errors"));
+        command.env("TERM", "dumb").current_dir(folder.path());
+        if let Some(remote) = remote {
+            command.arg(format!("127.0.0.1:{remote}"));
+        }
+        Self { process: Process::start(&mut command), folder }
+    }
+
+    /// Waits for its end; every line of the scenario must have held.
+    fn succeeds(mut self) {
+        let status = self.process.wait();
+        let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        assert!(status.success(), "{status}\n{}\n{}\n{}", self.process.stderr(), read("errors"), read("messages"));
+    }
+}
+
+fn watches(peer: &Peer, transport: &str) {
+    let agent = Agent::start("allow = [\"bob@127.0.0.1\"]\n");
+    agent.set("available");
+    Sipp::play(peer, "watcher.xml", transport, free_port(), Some(agent.port)).succeeds();
+}
+
+fn watches_over_udp(peer: &Peer) {
+    watches(peer, "u1");
+}
+
+fn watches_over_tcp(peer: &Peer) {
+    watches(peer, "t1");
+}
+
+fn unproven(peer: &Peer) {
+    let agent = Agent::start("default = \"allow\"\n");
+    agent.set("available");
+    Sipp::play(peer, "unproven.xml", "u1", free_port(), Some(agent.port)).succeeds();
+    until("nobody watches any more", || match agent.home.run(&["watchers"]).as_str() {
+        "" => Ok(()),
+        watchers => Err(watchers.to_owned()),
+    });
+}
+
+fn refused(peer: &Peer) {
+    let agent = Agent::start("");
+    agent.set("available");
+    Sipp::play(peer, "refusals.xml", "u1", free_port(), Some(agent.port)).succeeds();
+    assert_eq!(agent.home.run(&["watchers"]), "");
+}
+
+fn notifies(peer: &Peer) {
+    let (sipp, port) = with_free_ports(|| {
+        let port = free_port();
+        let mut sipp = Sipp::play(peer, "notifier.xml", "u1", port, None);
+        until("sipp listens or gives up", || match sipp.process.ended() {
+            Some(_) => Ok(false),
+            None if std::net::UdpSocket::bind(("127.0.0.1", port)).is_err() => Ok(true),
+            None => Err(sipp.process.stderr()),
+        })
+        .then_some((sipp, port))
+        .ok_or_else(|| "sipp".to_owned())
+    });
+    let carol = Home::new("carol");
+    let mut watch = carol.watch(&format!("bob@127.0.0.1:{port}"));
+    let first = watch.line("a first state", |line| line["kind"] == "snapshot");
+    assert_eq!((&first["status"], &first["freshness"]), (&json!("busy"), &json!("fresh")), "{first}");
+    assert_eq!(first["note"], "in a meeting", "{first}");
+    let last = watch.line("the refusal", |line| line["kind"] == "freshness");
+    assert_eq!(last["freshness"], "rejected", "{last}");
+    assert_eq!(last["subscription"]["reason"], "rejected", "{last}");
+    sipp.succeeds();
+    watch.signal(Signal::SIGTERM);
+    watch.wait();
+}
