@@ -161,3 +161,12 @@ fn an_import_that_is_not_allowed_would_be_found() {
     assert_eq!(imported(nested, &layers), ["presence", "net"]);
     assert_eq!(imported("let x = crate::client::parse();", &layers), ["client"]);
 }
+
+#[test]
+fn sec_18_nothing_is_handed_to_a_shell() {
+    for (_, path, code) in sources() {
+        for word in ["\"sh\"", "\"bash\"", "\"-c\"", "/bin/sh"] {
+            assert!(!code.contains(word), "{} names {word}", path.display());
+        }
+    }
+}

@@ -94,5 +94,9 @@ fn log_to_stderr(verbose: u8) {
     };
     let filter = EnvFilter::try_from_env("SIPPRESENCE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     // The only subscriber of the process; a second one can only come from a test.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(output::stderr_takes_color())
+        .with_writer(std::io::stderr)
+        .try_init();
 }

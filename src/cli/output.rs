@@ -31,11 +31,21 @@ pub(super) struct Output {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Closed;
 
+/// Returns whether the log may be coloured.
+pub(super) fn stderr_takes_color() -> bool {
+    io::stderr().is_terminal() && !wants_plain()
+}
+
+/// Returns whether the user or the terminal wants no colour.
+fn wants_plain() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 impl Output {
     pub(super) fn new(global: &Global) -> Self {
         let terminal = io::stdout().is_terminal();
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let plain = wants_plain();
         let color = match global.color {
             Color::Always => true,
             Color::Never => false,

@@ -3,5 +3,6 @@
 
 mod agent;
 mod bad_days;
+mod hostile;
 mod looking;
 mod support;
