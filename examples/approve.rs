@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example approve
 
+#![allow(clippy::print_stdout, reason = "an example speaks")]
+
 use sippresence::client::{PresenceClient, PresenceEvent, PresenceStatus};
 
 #[tokio::main(flavor = "current_thread")]

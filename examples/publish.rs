@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example publish -- sip:alice@127.0.0.1 busy "in a meeting"
 
+#![allow(clippy::print_stdout, reason = "an example speaks")]
+
 use sippresence::client::{Action, PresenceClient, PresenceEvent, StatusArg};
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example watch -- alice@127.0.0.1
 
+#![allow(clippy::print_stdout, reason = "an example speaks")]
+
 use sippresence::client::PresenceClient;
 
 #[tokio::main(flavor = "current_thread")]

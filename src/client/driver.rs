@@ -247,7 +247,7 @@ impl Driver {
                 let conn = ConnId::accepted(self.accepted);
                 self.conns.insert(conn, spawn_connection(stream, conn, self.stream_sender.clone()));
             }
-            Wake::Stream(event) => self.stream(event, now),
+            Wake::Stream(event) => self.stream(&event, now),
             Wake::Answer(query, answer) => {
                 self.core.handle(Input::Resolved { query, answer }, now, &mut self.out);
             }
@@ -257,8 +257,8 @@ impl Driver {
         }
     }
 
-    fn stream(&mut self, event: StreamEvent, now: Now) {
-        let input = match &event {
+    fn stream(&mut self, event: &StreamEvent, now: Now) {
+        let input = match event {
             StreamEvent::Opened { conn, local, remote, .. } => {
                 Input::Opened(Flow { transport: Transport::Tcp, local: *local, remote: *remote, conn: Some(*conn) })
             }

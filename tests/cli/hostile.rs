@@ -11,7 +11,7 @@ fn socket() -> UdpSocket {
 }
 
 fn receive(socket: &UdpSocket) -> (String, SocketAddr) {
-    let mut bytes = [0; 65_535];
+    let mut bytes = vec![0; 65_535];
     let (length, from) = socket.recv_from(&mut bytes).unwrap();
     (String::from_utf8_lossy(&bytes[..length]).into_owned(), from)
 }

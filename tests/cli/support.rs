@@ -171,7 +171,7 @@ fn next(lines: &Receiver<String>, words: &[&str]) -> String {
         match lines.recv_timeout(by.saturating_duration_since(Instant::now())) {
             Ok(line) if words.iter().all(|word| line.contains(word)) => return line,
             Ok(line) => seen.push(line),
-            Err(_) => panic!("no line with {words:?} among {seen:#?}"),
+            Err(error) => panic!("{error}: no line with {words:?} among {seen:#?}"),
         }
     }
 }
