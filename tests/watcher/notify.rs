@@ -273,6 +273,29 @@ fn wat_47_a_peer_that_comes_back_is_subscribed_to_at_once_but_seldom() {
 }
 
 #[test]
+fn wat_47_a_peer_that_comes_back_while_the_subscription_lives_gets_the_refresh_at_once() {
+    let mut config = config("alice", ALICE);
+    config.expires = 3600;
+    let mut script = Script::new(config);
+    script.watch();
+    let sub = script.expect("SUBSCRIBE");
+    script.answer_with(&sub, "200 OK", "Expires: 3600\n");
+    script.notify(&sub, 1, "active;expires=3600", AVAILABLE);
+    let again = script.wait(secs(3600));
+    script.advance_to(again.at + secs(33));
+    script.take();
+    let stray = script.notify_text(&sub, 2, "active", "", AVAILABLE).replace(sub.header("Call-ID"), "stray");
+    let back_at = script.after();
+    script.send(&stray);
+    script.expect("481");
+    let third = script.wait(secs(1));
+    assert_eq!((third.header("Call-ID"), third.cseq(), third.at), (sub.header("Call-ID"), 3, back_at));
+    script.answer(&third, "481 Gone");
+    let new = script.expect("SUBSCRIBE");
+    assert_ne!(new.header("Call-ID"), sub.header("Call-ID"));
+}
+
+#[test]
 fn wat_47_no_early_attempt_comes_before_a_retry_after() {
     let mut script = alice();
     script.watch();

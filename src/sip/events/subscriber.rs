@@ -231,10 +231,18 @@ impl Subscriber {
             self.by_peer.range((peer, 0)..=(peer, u32::MAX)).take(AT_ONCE).map(|(_, id)| *id).collect();
         for id in waiting {
             let Some(sub) = self.slab.get_mut(id) else { continue };
-            let State::Waiting { not_before, .. } = sub.state else { continue };
+            let (State::Waiting { not_before, .. } | State::Established { not_before, .. }) = sub.state else {
+                continue;
+            };
             let too_soon = sub.early_at.is_some_and(|at| step.now < at + EARLY_EVERY);
-            if !too_soon && not_before.is_none_or(|at| step.now >= at) {
-                sub.early_at = Some(step.now);
+            if too_soon || not_before.is_some_and(|at| step.now < at) {
+                continue;
+            }
+            sub.early_at = Some(step.now);
+            if let State::Established { refresh_at, .. } = &mut sub.state {
+                *refresh_at = step.now;
+                self.rearm(id);
+            } else {
                 self.attempt(id, step);
             }
         }

@@ -167,10 +167,23 @@ impl Subscriber {
         if let Some(tag) = sub.state.tag() {
             self.by_tag.insert(tag, id);
         }
-        if let (State::Waiting { .. }, Some(peer)) = (&sub.state, sub.peer) {
-            self.by_peer.insert((peer, id));
+        if matches!(sub.state, State::Waiting { .. }) {
+            self.await_peer(id);
         }
         self.rearm(id);
+    }
+
+    /// What is in back-off is tried at once when its peer shows itself (WAT-47).
+    fn await_peer(&mut self, id: u32) {
+        if let Some(peer) = self.slab.get(id).and_then(|sub| sub.peer) {
+            self.by_peer.insert((peer, id));
+        }
+    }
+
+    fn await_peer_no_more(&mut self, id: u32) {
+        if let Some(peer) = self.slab.get(id).and_then(|sub| sub.peer) {
+            self.by_peer.remove(&(peer, id));
+        }
     }
 
     /// Takes a state that is left out of the indexes.
@@ -178,9 +191,7 @@ impl Subscriber {
         if let Some(tag) = old.tag() {
             self.by_tag.remove(&tag);
         }
-        if let Some(peer) = self.slab.get(id).and_then(|sub| sub.peer) {
-            self.by_peer.remove(&(peer, id));
-        }
+        self.await_peer_no_more(id);
     }
 
     pub(super) fn rearm(&mut self, id: u32) {
@@ -225,6 +236,7 @@ impl Subscriber {
     fn send(&mut self, id: u32, mut head: Head, expires: u32, hop: &str, step: &mut Step<'_>) {
         self.attempts += 1;
         let attempt = self.attempts;
+        self.await_peer_no_more(id);
         let Some(sub) = self.slab.get_mut(id) else { return };
         sub.awaited = attempt;
         let EventPackage { name, content_type } = sub.wish.package;
@@ -392,6 +404,7 @@ impl Subscriber {
                 *forbidden = not_before;
                 *refresh_at = (now + pause).max(not_before.unwrap_or(now)).min(*expires_at);
                 self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+                self.await_peer(id);
                 self.rearm(id);
             }
             State::Established { .. } if code == 481 => {
@@ -462,6 +475,7 @@ impl Subscriber {
         if !notified || *refresh_at <= now {
             let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
             *refresh_at = (now + pause).min(*expires_at);
+            self.await_peer(id);
         }
         self.rearm(id);
     }
