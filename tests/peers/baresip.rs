@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("baresip::is_watched_by_the_library_over_tcp", library_watches),
     ("baresip::is_never_available_any_more_once_it_ended", ends),
     ("baresip::is_stale_after_it_was_killed", killed),
+    ("baresip::wat_47_is_asked_at_once_when_it_is_back", returns),
 ];
 
 const ALLOW_BOB: &str = "allow = [\"bob@127.0.0.1\"]\n";
@@ -42,26 +43,33 @@ struct Baresip {
 impl Baresip {
     /// Starts it with a contact that it watches, if any, and waits until it takes commands.
     fn start(peer: &Peer, contact: Option<&str>) -> Self {
-        with_free_ports(|| {
-            let (port, control) = (free_port(), free_port());
-            let folder = tempfile::tempdir().unwrap();
-            let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-            write("config", &config(peer, port, control));
-            write("accounts", &format!("<sip:bob@127.0.0.1:{port};transport=udp>;regint=0\n"));
-            let contact = contact.map(|uri| format!("\"Alice\" <{uri}>;presence=p2p\n"));
-            write("contacts", &contact.unwrap_or_default());
-            let mut process = Process::start(Command::new(&peer.program).arg("-f").arg(folder.path()).arg("-s"));
-            until("baresip is up or gives up", || match process.ended() {
-                Some(_) => Ok(false),
-                None if process.stdout().contains("baresip is ready") => Ok(true),
-                None => Err(process.stdout() + &process.stderr()),
-            });
-            let mut baresip = Self { _folder: folder, process, port, control };
-            match baresip.try_command("contacts") {
-                Ok(_) if baresip.process.ended().is_none() => Ok(baresip),
-                _ => Err(baresip.log()),
-            }
-        })
+        with_free_ports(|| Self::try_start(peer, contact, free_port()))
+    }
+
+    /// Starts it at a port that another one had.
+    fn start_at(peer: &Peer, contact: Option<&str>, port: u16) -> Self {
+        with_free_ports(|| Self::try_start(peer, contact, port))
+    }
+
+    fn try_start(peer: &Peer, contact: Option<&str>, port: u16) -> Result<Self, String> {
+        let control = free_port();
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("config", &config(peer, port, control));
+        write("accounts", &format!("<sip:bob@127.0.0.1:{port};transport=udp>;regint=0\n"));
+        let contact = contact.map(|uri| format!("\"Alice\" <{uri}>;presence=p2p\n"));
+        write("contacts", &contact.unwrap_or_default());
+        let mut process = Process::start(Command::new(&peer.program).arg("-f").arg(folder.path()).arg("-s"));
+        until("baresip is up or gives up", || match process.ended() {
+            Some(_) => Ok(false),
+            None if process.stdout().contains("baresip is ready") => Ok(true),
+            None => Err(process.stdout() + &process.stderr()),
+        });
+        let mut baresip = Self { _folder: folder, process, port, control };
+        match baresip.try_command("contacts") {
+            Ok(_) if baresip.process.ended().is_none() => Ok(baresip),
+            _ => Err(baresip.log()),
+        }
     }
 
     fn address(&self) -> String {
@@ -320,4 +328,23 @@ fn killed(peer: &Peer) {
     bob.process.wait();
     let line = watch.line("bob is in doubt", |line| line["freshness"] != "fresh" && line["freshness"].is_string());
     assert_eq!((&line["freshness"], &line["status"]), (&json!("stale"), &json!("available")), "{line}");
+}
+
+/// The first pause after a failure is four seconds at least; its own SUBSCRIBE shows sooner that it is back.
+fn returns(peer: &Peer) {
+    let home = Home::new("alice");
+    home.write("policy.toml", ALLOW_BOB);
+    let agent = Agent::start_in(home, "[sip]\nt1 = \"50ms\"\n[watch]\np2p_expires = \"10s\"\n");
+    let mut bob = Baresip::start(peer, None);
+    bob.command("presence_online");
+    let mut watch = Process::start(&mut agent.home.command(&["--json", "watch", &bob.address()]));
+    watch.line("bob is available", |line| line["kind"] == "snapshot" && line["status"] == "available");
+    bob.process.signal(Signal::SIGKILL);
+    bob.process.wait();
+    watch.line("bob is in doubt", |line| line["freshness"] == "stale");
+    let doubted = Instant::now();
+    let bob = Baresip::start_at(peer, Some(&alice(&agent)), bob.port);
+    bob.command("presence_online");
+    watch.line("bob is back", |line| line["freshness"] == "fresh");
+    assert!(doubted.elapsed() < Duration::from_secs(4), "asked after {:?}", doubted.elapsed());
 }

@@ -248,9 +248,14 @@ impl Agent {
     pub(crate) fn start(policy: &str) -> Self {
         let home = Home::new("alice");
         home.write("policy.toml", policy);
+        Self::start_in(home, "")
+    }
+
+    /// Starts an agent with more in its configuration than a port.
+    pub(crate) fn start_in(home: Home, more: &str) -> Self {
         let (process, port) = with_free_ports(|| {
             let port = free_port();
-            home.write("config.toml", &format!("[agent]\nport = {port}\n"));
+            home.write("config.toml", &format!("[agent]\nport = {port}\n{more}"));
             let mut process = Process::start(&mut home.command(&["agent", "run"]));
             until("the agent is up or gives up", || match process.ended() {
                 Some(_) => Ok(false),
