@@ -102,6 +102,8 @@ fn blow() -> impl Strategy<Value = Blow> {
         b"[::",
         b"]:",
         b"\xc3",
+        "ġ".as_bytes(),
+        "☕".as_bytes(),
         b"SIP/2.0",
         b"l: 5\r\n",
         b"\r\nVia: SIP/2.0/UDP h",

@@ -163,7 +163,7 @@ fn start_line(line: &[u8], strict: bool) -> Result<StartLine<'_>, DecodeError> {
         return Err(DecodeError::StartLine);
     }
     if !version.eq_ignore_ascii_case("SIP/2.0") {
-        let other = version.len() > 4 && version[..4].eq_ignore_ascii_case("SIP/");
+        let other = version.len() > 4 && version.as_bytes()[..4].eq_ignore_ascii_case(b"SIP/");
         if !other {
             return Err(DecodeError::StartLine);
         }
@@ -256,6 +256,7 @@ mod tests {
             ("OPTIONS sip:a@h SIP/2.0 \r\n\r\n", DecodeError::StartLine),
             ("OPTIONS <sip:a@h> SIP/2.0\r\n\r\n", DecodeError::StartLine),
             ("GET / HTTP/1.1\r\n\r\n", DecodeError::StartLine),
+            ("OPTIONS sip:a@h SIPġ2.0\r\n\r\n", DecodeError::StartLine),
             ("SIP/2.0 042 x\r\n\r\n", DecodeError::StartLine),
             ("SIP/2.0 4294967301 x\r\n\r\n", DecodeError::StartLine),
             ("SIP/2.0 700 x\r\n\r\n", DecodeError::StartLine),
