@@ -311,7 +311,7 @@ impl Core {
     pub fn pump(&mut self, limit: usize, now: Now, out: &mut Outbox) {
         let Self { notifier, endpoint, serving, own, identity, config, .. } = self;
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
-        notifier.pump(limit, &mut step, |view| serving.body(view, own, identity, &config.open_when));
+        notifier.pump(limit, &mut step, |view| serving.body(view, own, identity, config.open_when));
         self.settle(now, out);
     }
 

@@ -1,5 +1,10 @@
 //! The watcher against a scripted notifier, in virtual time (conformance section 6).
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::unchecked_time_subtraction,
+    reason = "a test fails by panicking"
+)]
 
 mod notify;
 mod subscribing;

@@ -106,13 +106,13 @@ impl Serving {
     }
 
     /// Returns the document behind a view; made once for all who see it.
-    pub(super) fn body(&mut self, view: View, own: &OwnPresence, identity: &Identity, open: &OpenWhen) -> Bytes {
+    pub(super) fn body(&mut self, view: View, own: &OwnPresence, identity: &Identity, open: OpenWhen) -> Bytes {
         let Self { bodies, hidden_since, offline_since, leaving, .. } = self;
         let body = bodies.entry(view.0).or_insert_with(|| {
-            let offline = |since| pidf::write(&Published::new(PresenceStatus::Offline, since), identity, open);
+            let offline = |since| pidf::write(&Published::new(PresenceStatus::Offline, since), identity, &open);
             let document = match &own.published {
                 _ if view == OFFLINE => offline(*hidden_since),
-                Some(published) if !*leaving => pidf::write(published, identity, open),
+                Some(published) if !*leaving => pidf::write(published, identity, &open),
                 Some(_) | None => offline(*offline_since),
             };
             document.into()

@@ -188,7 +188,7 @@ impl Core {
         if flow.transport.is_stream() {
             // The port that a stream comes from is nobody's address; the one in Via is where it listens.
             let port = message.top_via().ok().and_then(|via| via.port);
-            peer.set_port(port.unwrap_or(flow.transport.default_port()));
+            peer.set_port(port.unwrap_or_else(|| flow.transport.default_port()));
         }
         let (subscriber, mut step) = self.subscriber_step(now, out);
         subscriber.peer_seen(peer, &mut step);

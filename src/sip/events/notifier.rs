@@ -178,7 +178,7 @@ struct Awaited {
 }
 
 /// A pending subscription is given up after this time (NOT-22).
-const GIVE_UP_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 /// What we ask a watcher to wait when we go offline (NOT-23), or gave up.
 const RETRY_AFTER: u32 = 60;
 /// How many NOTIFYs may be unanswered and younger than T1 before further ones wait.

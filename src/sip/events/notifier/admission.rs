@@ -22,6 +22,7 @@ const UNPROVEN_FOR: Duration = Duration::from_secs(32);
 
 /// What a SUBSCRIBE that can be served asks for.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it does not live long")]
 pub enum Subscribe<'a> {
     /// A new subscription, or one look.
     Initial(Initial<'a>),

@@ -15,7 +15,7 @@ const MAX_UNPROVEN: usize = 1000;
 /// How many of them from one source address (NOT-27).
 const MAX_PER_SOURCE: u32 = 20;
 /// For how long an address that answered counts as proven.
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 /// How many such addresses are remembered; the oldest go first.
 const MAX_PROVEN: usize = 16_384;
 

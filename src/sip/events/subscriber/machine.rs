@@ -22,7 +22,7 @@ use crate::sip::{
 };
 
 /// A first pause of a minute, where the RFC leaves the choice to us (WAT-37, WAT-40).
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct Subscription {
@@ -454,11 +454,10 @@ impl Subscriber {
         let Some(sub) = self.slab.get_mut(id).filter(|sub| sub.awaited == attempt) else { return };
         match &mut sub.state {
             State::Subscribing { .. } => self.give_way(id, Cause::NoAnswer(failure), None, step),
-            // WAT-03: the NOTIFY made the subscription; that the 2xx never came changes nothing.
-            State::Established { refresh: None, .. } => {}
-            State::Established { .. } => self.refresh_unanswered(id, step),
+            State::Established { refresh: Some(_), .. } => self.refresh_unanswered(id, step),
             State::Ending { .. } => self.end(id),
-            State::Waiting { .. } | State::Over => {}
+            // WAT-03: the NOTIFY made the subscription; that the 2xx never came changes nothing.
+            State::Established { refresh: None, .. } | State::Waiting { .. } | State::Over => {}
         }
     }
 
@@ -591,7 +590,7 @@ impl Subscriber {
         };
         let charset = message.charset().map(str::to_owned);
         if let Some(sub) = self.slab.get_mut(id) {
-            sub.peer = sub.peer.or((!flow.transport.is_stream()).then_some(flow.remote));
+            sub.peer = sub.peer.or_else(|| (!flow.transport.is_stream()).then_some(flow.remote));
         }
         Ok((id, tag, Notified { id: SubscriptionId(id), state, body, charset, flow }))
     }

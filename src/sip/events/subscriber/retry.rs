@@ -11,7 +11,7 @@ pub(super) const FIRST: Duration = Duration::from_secs(5);
 /// So many attempts at once are granted in any [`STORM_WINDOW`].
 const STORM_FREE: usize = 3;
 /// See [`STORM_FREE`].
-const STORM_WINDOW: Duration = Duration::from_secs(60);
+const STORM_WINDOW: Duration = Duration::from_mins(1);
 
 /// The failures of one subscription in a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn wat_47_pauses_double_from_five_seconds_up_to_the_cap() {
         let (mut rng, mut backoff) = (StdRng::seed_from_u64(1), Backoff::default());
-        let cap = Duration::from_secs(120);
+        let cap = Duration::from_mins(2);
         for expected in [5.0, 10.0, 20.0, 40.0, 80.0, 120.0, 120.0] {
             let pause = backoff.next(cap, &mut rng).as_secs_f64();
             assert!((expected * 0.8..=expected * 1.2).contains(&pause) && pause <= 120.0, "{pause} for {expected}");
