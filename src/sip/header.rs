@@ -3,15 +3,16 @@
 //! A raw value may still hold folded lines; every reader takes CR and LF as blanks (RFC 3261 §7.3.1).
 
 mod name;
+mod party;
+mod scan;
 mod value;
 
 use thiserror::Error;
 
 pub use name::Name;
-pub use value::{
-    Accept, CSeq, EventHeader, NameAddr, Params, Reason, RetryAfter, SubState, SubscriptionState, Via, delta_seconds,
-    is_token, split_list, token_len,
-};
+pub use party::{NameAddr, Via};
+pub use scan::{Params, delta_seconds, is_token, split_list, token_len};
+pub use value::{Accept, CSeq, EventHeader, Reason, RetryAfter, SubState, SubscriptionState};
 
 /// Why a header cannot be read; it never holds what the peer wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -8,7 +8,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{ContactSlot, Endpoint, Event, Failure, MAX_DATAGRAM_REQUEST, Outgoing, Timer, Way, on_the_way};
+use super::{
+    ContactSlot, Endpoint, Event, Failure, MAX_DATAGRAM_REQUEST, Outgoing, Timer,
+    render::{Way, on_the_way},
+};
 use crate::sip::{
     effect::{Effect, QueryId},
     ids::Token,

@@ -5,6 +5,8 @@
 //! means and how a turn is shown is left to its user.
 
 mod machine;
+mod notify;
+mod outcome;
 mod retry;
 
 use std::{

@@ -1,0 +1,88 @@
+//! Where the path of a message is written into it: Via and Contact of requests, `received` of responses.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::ContactSlot;
+use crate::sip::{
+    codec::{self, Head},
+    ids::{MAGIC_COOKIE, Token},
+    message::Message,
+    transport::{Flow, Packet, Transport},
+};
+
+/// Begins a response; on top of what RFC 3261 §8.2.6.2 copies it fills `received` and `rport` (TRN-06).
+pub(super) fn response_head(flow: Flow, request: &Message<'_>, code: u16, reason: &str, tag: &str) -> Head {
+    let received = request.top_via().ok().and_then(|via| {
+        let same_host = via.host.trim_matches(['[', ']']).parse() == Ok(flow.remote.ip());
+        (!same_host || via.rport.is_some()).then_some((flow.remote.ip(), flow.remote.port()))
+    });
+    codec::write_response(request, code, reason, tag, received)
+}
+
+/// Ends a response and says where it goes (RFC 3261 §18.2.2, RFC 3581 §4).
+pub(super) fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> Option<(Packet, Flow)> {
+    let head = head.finish(0).ok()?;
+    let mut to = flow;
+    // A request whose Via is missing or cannot be read gets its 400 where it came from.
+    if !flow.transport.is_stream()
+        && let Ok(via) = request.top_via()
+        && via.rport.is_none()
+    {
+        to.remote.set_port(via.port.unwrap_or_else(|| flow.transport.default_port()));
+    }
+    Some((Packet { head, body: Bytes::new() }, to))
+}
+
+/// Puts Via and Contact into a head, for one way out.
+pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, way: &Way) -> Bytes {
+    use std::io::Write as _;
+    let Way { transport, sent_by, branch, transport_param } = way;
+    let sent_by = without_zone(*sent_by);
+    let line = memchr::memchr(b'\n', head).map_or(head.len(), |i| i + 1);
+    let mut bytes = Vec::with_capacity(head.len() + 160);
+    bytes.extend_from_slice(&head[..line]);
+    let rport = if transport.is_stream() { "" } else { ";rport" };
+    write!(bytes, "Via: SIP/2.0/{transport} {sent_by};branch={MAGIC_COOKIE}{branch}{rport}\r\n")
+        .expect("a vector takes every write");
+    let contact_at = contact.map_or(line, |slot| slot.at.clamp(line, head.len()));
+    bytes.extend_from_slice(&head[line..contact_at]);
+    if let Some(slot) = contact {
+        write_contact(&mut bytes, &slot.user, sent_by, *transport_param);
+    }
+    bytes.extend_from_slice(&head[contact_at..]);
+    bytes.into()
+}
+
+/// Writes a whole Contact line.
+pub(super) fn write_contact(bytes: &mut Vec<u8>, user: &str, address: SocketAddr, transport: Option<Transport>) {
+    use std::io::Write as _;
+    bytes.extend_from_slice(b"Contact: <");
+    write!(bytes, "{}", contact_uri(user, address, transport)).expect("a vector takes every write");
+    bytes.extend_from_slice(b">\r\n");
+}
+
+/// Returns the URI at which we are reached, as Contact carries it.
+pub fn contact_uri(user: &str, address: SocketAddr, transport: Option<Transport>) -> String {
+    let at = if user.is_empty() { "" } else { "@" };
+    let address = without_zone(address);
+    match transport {
+        Some(transport) => format!("sip:{user}{at}{address};transport={}", transport.token().to_ascii_lowercase()),
+        None => format!("sip:{user}{at}{address}"),
+    }
+}
+
+/// A zone id means something on this machine only, and never leaves it (TRN-27).
+pub(super) fn without_zone(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
+}
+
+/// One way out for a request.
+pub(super) struct Way {
+    pub(super) transport: Transport,
+    pub(super) sent_by: SocketAddr,
+    pub(super) branch: Token,
+    /// The `transport` parameter that the Contact gets; none where size alone made us leave UDP.
+    pub(super) transport_param: Option<Transport>,
+}
