@@ -19,6 +19,50 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f()).unwrap();
 //! ```
 //!
+//! Whoever is not covered by a rule waits for approval:
+//!
+//! ```
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sippresence::client::{BuddyList, PresenceClient, PresenceEvent, PresenceStatus};
+//!
+//! let alice = PresenceClient::builder("sip:alice@127.0.0.1").any_port().bind().await?;
+//! let bob = PresenceClient::builder("sip:bob@127.0.0.1").any_port().bind().await?;
+//! let mut events = alice.events();
+//! alice.presence(PresenceStatus::InCall).await?;
+//!
+//! let mut buddies = BuddyList::new();
+//! buddies.add(&bob, &alice.uri()).await?;
+//! loop {
+//!     if let PresenceEvent::SubscriptionRequest { subscriber, .. } = events.recv().await? {
+//!         alice.accept(&subscriber).await?; // or alice.reject(..)
+//!         break;
+//!     }
+//! }
+//! while buddies.poll().await.iter().all(|(_, status)| status.to_string() != "in-call") {}
+//! assert!(buddies.try_poll().is_empty());
+//!
+//! alice.reject("sip:bob@127.0.0.1").await?;
+//! let (buddy, status) = buddies.poll().await.remove(0);
+//! assert_eq!((buddy.to_string(), status.freshness.word()), (alice.uri(), "rejected"));
+//! # Ok(()) }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f()).unwrap();
+//! ```
+//!
+//! A bare name is somebody at our own host, and a watcher ends with its client:
+//!
+//! ```
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! # use sippresence::client::{Action, PresenceClient, PresenceStatus};
+//! let bob = PresenceClient::builder("sip:bob@127.0.0.1").any_port().default_action(Action::Allow).bind().await?;
+//! bob.presence(PresenceStatus::Custom("Writing the report".into())).await?;
+//! let mut watcher = bob.watch("bob").await?;
+//! assert_eq!(watcher.recv().await.unwrap().status.to_string(), "Writing the report");
+//! bob.stop().await;
+//! while watcher.recv().await.is_some() {}
+//! # Ok(()) }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f()).unwrap();
+//! ```
+//!
 //! A [`PresenceClient`] is a handle on one task that owns the sockets and the core; it is cheap to clone. State
 //! leaves through feeds: a reader sees the newest state of each thing that changed, never a backlog.
 
