@@ -38,13 +38,7 @@ struct Context {
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => {
-            // Help and version go to stdout with 0; everything else is usage.
-            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            // A terminal that is gone needs no help text.
-            let _ = error.print();
-            return code.into();
-        }
+        Err(error) => return usage(&error),
     };
     log_to_stderr(args.global.verbose);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -58,6 +52,21 @@ pub fn main() -> ExitCode {
     // Look-ups that hang in the system's resolver are not waited for.
     runtime.shutdown_background();
     code
+}
+
+/// Prints help and version as clap does, and what is wrong with the arguments as everything else is printed.
+fn usage(error: &clap::Error) -> ExitCode {
+    let asked_for_nothing = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || asked_for_nothing {
+        // A terminal that is gone needs no help text.
+        let _ = error.print();
+        return if asked_for_nothing { Exit::Usage } else { Exit::Done }.into();
+    }
+    let text = error.to_string();
+    let what = text.split("\n\n").next().unwrap_or_default();
+    let what: Vec<&str> = what.trim_start_matches("error: ").lines().map(str::trim).collect();
+    let failed = Failed::new(Exit::Usage, crate::client::text::visible(&what.join(" ")));
+    output::complain(&failed.with_hint("`sippresence --help` and `sippresence COMMAND --help` list what there is"))
 }
 
 async fn run(args: Args) -> Result<Exit, Failed> {

@@ -17,6 +17,21 @@ fn without_an_agent_set_and_watchers_say_how_to_start_one() {
 }
 
 #[test]
+fn what_is_wrong_with_the_arguments_is_one_line_and_one_hint() {
+    let home = Home::new("alice");
+    for (args, what) in [
+        (&["fly"][..], "unrecognized subcommand 'fly'"),
+        (&["watchers", "allow"], "the following required arguments were not provided: <WHO>..."),
+        (&["watch", "--for", "soon", "me"], "invalid value 'soon' for '--for <DURATION>'"),
+        (&["set", "busy", "--note"], "a value is required for '--note <TEXT>' but none was supplied"),
+    ] {
+        let run = home.run(args);
+        assert_eq!((run.code, run.err.lines().count()), (2, 2), "{run:?}");
+        assert!(run.err.starts_with(&format!("sippresence: {what}")), "{run:?}");
+    }
+}
+
+#[test]
 fn map_36_an_unknown_status_names_the_nearest_word() {
     let set = Home::new("alice").run(&["set", "avialable"]);
     assert_eq!(set.code, 2);
