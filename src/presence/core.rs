@@ -287,6 +287,7 @@ impl Core {
                     _ => {}
                 }
             }
+            Some(Event::Answered { flow, message }) => self.peer_seen(flow, &message, now, out),
             Some(Event::Response { user, flow, message }) => {
                 if !flow.transport.is_stream() {
                     self.notifier.address_answered(flow.remote, now.at);

@@ -119,6 +119,13 @@ pub enum Event<'a, U> {
         /// The request.
         message: Message<'a>,
     },
+    /// A valid request that needed no user and was answered here: somebody is there.
+    Answered {
+        /// Which way it came.
+        flow: Flow,
+        /// The request.
+        message: Message<'a>,
+    },
     /// A response to a request of ours; provisional ones included.
     Response {
         /// Who sent the request.
@@ -367,7 +374,7 @@ impl<U: Copy> Endpoint<U> {
                 head.header(Name::Allow, ALLOW).header(Name::AllowEvents, events).header(Name::Accept, accept);
                 head.header(Name::Supported, "");
             });
-            return None;
+            return Some(Event::Answered { flow, message });
         }
         Some(Event::Request { id, flow, message })
     }

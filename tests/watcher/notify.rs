@@ -296,6 +296,24 @@ fn wat_47_a_peer_that_comes_back_while_the_subscription_lives_gets_the_refresh_a
 }
 
 #[test]
+fn wat_47_an_options_request_shows_that_the_peer_is_there_too() {
+    let mut script = alice();
+    script.watch();
+    attempts(&mut script, secs(1000));
+    while script.core.deadline().is_none_or(|at| at.since(script.now().at) < secs(20)) {
+        script.advance(secs(1));
+    }
+    script.take();
+    script.send(&format!(
+        "OPTIONS sip:alice@192.0.2.10 SIP/2.0\nVia: SIP/2.0/UDP {BOB};branch=z9hG4bKping;rport\n\
+         From: <sip:bob@192.0.2.20>;tag=ping\nTo: <sip:alice@192.0.2.10>\nCall-ID: ping\n\
+         CSeq: 1 OPTIONS\nContent-Length: 0\n\n"
+    ));
+    script.expect("200");
+    script.expect("SUBSCRIBE");
+}
+
+#[test]
 fn wat_47_no_early_attempt_comes_before_a_retry_after() {
     let mut script = alice();
     script.watch();
