@@ -5,6 +5,7 @@
 //! tested in microseconds.
 
 mod serving;
+mod watched;
 mod watching;
 
 use std::{
