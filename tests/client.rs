@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
-use sippresence::client::{
-    Action, BuddyList, Freshness, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus, PresenceWatcher,
-    Timing,
+use sippresence::{
+    agent::Agent,
+    client::{
+        Action, BuddyList, Freshness, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
+        PresenceWatcher, Timing,
+    },
+    config::{Environment, Paths, Require},
 };
 use tokio::time::timeout;
 
@@ -192,4 +196,20 @@ async fn lines_of_a_client_that_is_gone_are_stale_and_end_once() {
     let last: Vec<Kind> = told[fresh..].iter().map(|line| line.kind).collect();
     assert_eq!(last, [Kind::Freshness, Kind::Freshness, Kind::End]);
     assert!((0..).zip(&told).all(|(seq, line)| line.seq == seq), "{told:#?}");
+}
+
+#[tokio::test]
+async fn an_agent_ends_with_its_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let env = Environment {
+        home: folder.path().into(),
+        config_home: folder.path().join("config"),
+        state_home: folder.path().join("state"),
+        runtime_dir: Some(folder.path().join("run")),
+        user: "alice".into(),
+    };
+    let alice = client("alice", Action::Allow).await;
+    let agent = Agent::with_client(alice.clone(), &Paths::new(None, &env)).await.unwrap();
+    alice.stop().await;
+    timeout(Duration::from_secs(5), agent.serve(Require::default(), std::future::pending())).await.unwrap();
 }
