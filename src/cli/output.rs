@@ -1,7 +1,5 @@
 //! What is printed: the only place that writes to stdout and stderr.
 
-#![allow(clippy::print_stderr, reason = "this is where the program speaks")]
-
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal, Write as _},
@@ -78,7 +76,7 @@ impl Output {
     /// Prints words on stderr, unless told to be quiet.
     pub(super) fn tell(self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            say(text);
         }
     }
 
@@ -202,6 +200,11 @@ fn print(text: &str) -> Result<(), Closed> {
         .map_err(|_| Closed)
 }
 
+fn say(text: &str) {
+    // Where nobody reads our words there is nobody to tell of that; it is no reason to end.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Prints text as it is.
 pub(super) fn print_text(text: &str) -> Exit {
     print(text).map_or_else(Into::into, |()| Exit::Done)
@@ -209,9 +212,10 @@ pub(super) fn print_text(text: &str) -> Exit {
 
 /// Prints why a command failed, in one line, and the way out in one more.
 pub(super) fn complain(failed: &Failed) -> ExitCode {
-    eprintln!("sippresence: {}", failed.message.replace('\n', " "));
+    let clean = |text: &str| text::visible(&text.replace(['\r', '\n', '\t'], " "));
+    say(&format!("sippresence: {}", clean(&failed.message)));
     if let Some(hint) = &failed.hint {
-        eprintln!("hint: {hint}");
+        say(&format!("hint: {}", clean(hint)));
     }
     failed.exit.into()
 }

@@ -47,6 +47,24 @@ fn a_closed_port_is_told_at_once_and_a_silent_one_within_the_limit() {
 }
 
 #[test]
+fn one_that_answers_and_one_that_does_not_are_partly_done() {
+    let (alice, bob) = (Home::new("alice"), Home::new("bob"));
+    alice.run(&["watchers", "allow", "bob@127.0.0.1"]);
+    let _agent = alice.agent();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("carol@{}", silent.local_addr().unwrap());
+    let show = bob.run(&["show", "--timeout", "2s", &alice.address(), &target]);
+    assert!(show.out.contains("\toffline"), "{show:?}");
+    show.fails(10, "sippresence: 1 of 2: no answer within 2s\nhint: `--timeout` waits longer");
+}
+
+#[test]
+fn without_an_agent_nobody_answers_for_me() {
+    let show = Home::new("alice").run(&["show", "me"]);
+    show.fails(11, "sippresence: no agent is running\nhint: start one with `sippresence agent run`");
+}
+
+#[test]
 fn a_target_that_names_nobody_says_why() {
     let home = Home::new("alice");
     for (target, words) in [
