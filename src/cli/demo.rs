@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{Context, Exit, Failed, output::Closed, watch::Signals};
+use super::{Context, Exit, Failed, watch::Signals};
 use crate::{
     agent::Agent,
     client::{Action, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
@@ -89,9 +89,9 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
             for line in lines.next().await {
                 let shown = matches!(line.kind, Kind::Snapshot | Kind::Change | Kind::Freshness | Kind::End);
                 if (shown || context.output.is_json())
-                    && let Err(Closed) = context.output.line(&line, true)
+                    && let Err(closed) = context.output.line(&line, true)
                 {
-                    return;
+                    return closed;
                 }
             }
         }
@@ -104,7 +104,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
         }
     };
     let exit = tokio::select! {
-        () = shown => Exit::Done,
+        closed = shown => closed.into(),
         () = ended => Exit::Done,
         signal = signals.next() => Exit::Signal(signal),
         failed = play_all(&peers) => return Err(failed),

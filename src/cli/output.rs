@@ -25,9 +25,9 @@ pub(super) struct Output {
     width: usize,
 }
 
-/// The reader of stdout has gone: there is nobody left to print for.
+/// Stdout takes no more: its reader has gone, or there is no room.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Closed;
+pub(super) struct Closed(io::ErrorKind);
 
 /// Returns whether the log may be coloured.
 pub(super) fn stderr_takes_color() -> bool {
@@ -193,11 +193,14 @@ fn terminal_width() -> usize {
 
 fn print(text: &str) -> Result<(), Closed> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.write_all(b"\n"))
-        .and_then(|()| stdout.flush())
-        .map_err(|_| Closed)
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()).map_err(
+        |error| {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                say(&format!("sippresence: cannot write to stdout: {error}"));
+            }
+            Closed(error.kind())
+        },
+    )
 }
 
 fn say(text: &str) {
@@ -221,8 +224,8 @@ pub(super) fn complain(failed: &Failed) -> ExitCode {
 }
 
 impl From<Closed> for Exit {
-    /// A pipe that closes ends us quietly.
-    fn from(_: Closed) -> Self {
-        Self::Done
+    /// A pipe that closes ends us quietly; data that is lost is a failure.
+    fn from(Closed(kind): Closed) -> Self {
+        if kind == io::ErrorKind::BrokenPipe { Self::Done } else { Self::Bug }
     }
 }

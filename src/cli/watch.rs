@@ -43,8 +43,8 @@ async fn follow(context: &Context, args: &Watch, source: &mut Source, signals: &
             },
         };
         for line in &lines {
-            if let Err(Closed) = print(context, args, line) {
-                return Ok(Exit::Done);
+            if let Err(closed) = print(context, args, line) {
+                return Ok(closed.into());
             }
             seen += u64::from(matches!(line.kind, Kind::Change | Kind::Freshness));
             if args.count.is_some_and(|count| seen >= count) {

@@ -136,6 +136,19 @@ fn a_pipe_that_closes_ends_watch_quietly() {
 }
 
 #[test]
+fn what_finds_no_room_on_stdout_is_not_called_done() {
+    let home = Home::new("alice");
+    let _agent = home.agent();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for args in [&["show", "alice@127.0.0.1"][..], &["watch", "alice@127.0.0.1"], &["config", "path"]] {
+        let run = home.command(args).stdout(full()).output().unwrap();
+        assert_eq!(run.status.code(), Some(70), "{args:?}: {run:?}");
+        let err = String::from_utf8(run.stderr).unwrap();
+        assert!(err.starts_with("sippresence: cannot write to stdout: No space left"), "{err}");
+    }
+}
+
+#[test]
 fn killing_either_side_leaves_the_other_with_a_truthful_picture() {
     let (alice, bob) = (Home::new("alice"), Home::new("bob"));
     alice.run(&["watchers", "allow", "bob@127.0.0.1"]);
