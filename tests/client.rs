@@ -213,3 +213,20 @@ async fn an_agent_ends_with_its_client() {
     alice.stop().await;
     timeout(Duration::from_secs(5), agent.serve(Require::default(), std::future::pending())).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_whose_runtime_ends_leaves_nobody_waiting() {
+    let (found, bob) = tokio::sync::oneshot::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            found.send(client("bob", Action::Allow).await).unwrap();
+            // It ends by being dropped.
+            let _ = ended.await;
+        });
+    });
+    let mut watcher = bob.await.unwrap().watch("me").await.unwrap();
+    drop(end);
+    timeout(PATIENCE, async { while watcher.recv().await.is_some() {} }).await.unwrap();
+}

@@ -170,13 +170,6 @@ impl Driver {
                 break;
             }
         }
-        for readers in self.readers.values() {
-            for reader in readers {
-                if let Some(slot) = reader.slot.upgrade() {
-                    slot.put(reader.place, Item::Gone);
-                }
-            }
-        }
         drop(self);
         if let Some(reply) = stopped {
             // Whoever asked may be gone by now.
@@ -433,6 +426,17 @@ impl Driver {
             let now = Self::now();
             for remote in failed {
                 self.core.handle(Input::SendFailed(remote), now, &mut self.out);
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Readers are told whatever ends the loop, also where its runtime ends or it panics.
+    fn drop(&mut self) {
+        for reader in self.readers.values().flatten() {
+            if let Some(slot) = reader.slot.upgrade() {
+                slot.put(reader.place, Item::Gone);
             }
         }
     }
