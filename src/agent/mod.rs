@@ -21,6 +21,9 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long the listener rests when the process has no descriptor left.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long somebody who connects may take to greet: until then it holds a place.
+const GREETING: Duration = Duration::from_secs(10);
+
 /// Why an agent could not start or go on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -152,9 +155,10 @@ impl Agent {
             };
             tokio::spawn(async move {
                 let _slot = slot;
-                match peer.greet(hello).await {
-                    Ok(connection) => requests::serve(connection, &shared).await,
-                    Err(error) => debug!(%error, "a control connection failed"),
+                match tokio::time::timeout(GREETING, peer.greet(hello)).await {
+                    Ok(Ok(connection)) => requests::serve(connection, &shared).await,
+                    Ok(Err(error)) => debug!(%error, "a control connection failed"),
+                    Err(_) => debug!("a control connection came without a greeting"),
                 }
             });
         }
