@@ -3,8 +3,13 @@
 
 use std::time::Duration;
 
-use sippresence::client::{
-    Action, BuddyList, Freshness, PresenceClient, PresenceEvent, PresenceStatus, PresenceWatcher, Timing,
+use sippresence::{
+    agent::Agent,
+    client::{
+        Action, BuddyList, Freshness, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
+        PresenceWatcher, Timing,
+    },
+    config::{Environment, Paths, Require},
 };
 use tokio::time::timeout;
 
@@ -148,4 +153,80 @@ async fn everything_works_over_ipv6() {
     alice.presence(PresenceStatus::DoNotDisturb).await.unwrap();
     let mut watcher = bob.watch(&alice.uri()).await.unwrap();
     until(&mut watcher, PresenceStatus::DoNotDisturb).await;
+}
+
+#[tokio::test]
+async fn a_fetch_ends_behind_its_one_state() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    let mut watcher = bob.fetch(&alice.uri()).await.unwrap();
+    assert!(timeout(PATIENCE, watcher.recv()).await.unwrap().is_some());
+    assert!(timeout(PATIENCE, watcher.recv()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn whoever_shares_a_subscription_still_reads_the_target_as_asked() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    let bare = alice.uri().trim_start_matches("sip:").to_owned();
+    let (mut first, mut second) = (bob.watch(&alice.uri()).await.unwrap(), bob.watch(&bare).await.unwrap());
+    let first = timeout(PATIENCE, first.recv()).await.unwrap().unwrap();
+    let second = timeout(PATIENCE, second.recv()).await.unwrap().unwrap();
+    assert_eq!((first.presentity, second.presentity), (alice.uri(), bare));
+}
+
+#[tokio::test]
+async fn lines_of_a_client_that_is_gone_are_stale_and_end_once() {
+    let (alice, carol, bob) = (
+        client("alice", Action::Allow).await,
+        client("carol", Action::Allow).await,
+        client("bob", Action::Allow).await,
+    );
+    let mut lines = Lines::new();
+    for peer in [&alice, &carol] {
+        lines.add(&bob, &peer.uri(), false).await.unwrap();
+    }
+    let mut told = Vec::new();
+    while !told.iter().any(|line: &Line| line.kind == Kind::Ready) {
+        told.extend(timeout(PATIENCE, lines.next()).await.unwrap());
+    }
+    let fresh = told.len();
+    bob.stop().await;
+    while !told.iter().any(|line| line.kind == Kind::End) {
+        told.extend(timeout(PATIENCE, lines.next()).await.unwrap());
+    }
+    let last: Vec<Kind> = told[fresh..].iter().map(|line| line.kind).collect();
+    assert_eq!(last, [Kind::Freshness, Kind::Freshness, Kind::End]);
+    assert!((0..).zip(&told).all(|(seq, line)| line.seq == seq), "{told:#?}");
+}
+
+#[tokio::test]
+async fn an_agent_ends_with_its_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let env = Environment {
+        home: folder.path().into(),
+        config_home: folder.path().join("config"),
+        state_home: folder.path().join("state"),
+        runtime_dir: Some(folder.path().join("run")),
+        user: "alice".into(),
+    };
+    let alice = client("alice", Action::Allow).await;
+    let agent = Agent::with_client(alice.clone(), &Paths::new(None, &env)).await.unwrap();
+    alice.stop().await;
+    timeout(Duration::from_secs(5), agent.serve(Require::default(), std::future::pending())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_whose_runtime_ends_leaves_nobody_waiting() {
+    let (found, bob) = tokio::sync::oneshot::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            found.send(client("bob", Action::Allow).await).unwrap();
+            // It ends by being dropped.
+            let _ = ended.await;
+        });
+    });
+    let mut watcher = bob.await.unwrap().watch("me").await.unwrap();
+    drop(end);
+    timeout(PATIENCE, async { while watcher.recv().await.is_some() {} }).await.unwrap();
 }

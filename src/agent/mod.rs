@@ -3,10 +3,10 @@
 mod device;
 mod requests;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tracing::debug;
 
 use crate::{
@@ -17,6 +17,12 @@ use crate::{
 
 /// How many commands may be under way at once.
 const MAX_CONNECTIONS: usize = 256;
+
+/// How long the listener rests when the process has no descriptor left.
+const REST: Duration = Duration::from_millis(100);
+
+/// How long somebody who connects may take to greet: until then it holds a place.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// Why an agent could not start or go on.
 #[derive(Debug, Error)]
@@ -75,6 +81,7 @@ struct Shared {
     client: PresenceClient,
     policy_file: PathBuf,
     require: config::Require,
+    deciding: Mutex<()>,
     stop: Notify,
 }
 
@@ -119,20 +126,26 @@ impl Agent {
         self.client.locals()
     }
 
-    /// Serves commands until `stop` completes or a command says so; then goes offline, which takes two seconds
-    /// at most.
+    /// Serves commands until `stop` completes, a command says so or the client is gone; then goes offline, which
+    /// takes two seconds at most.
     pub async fn serve(self, require: config::Require, stop: impl Future<Output = ()>) {
         let Self { client, listener, policy_file } = self;
-        let shared = Arc::new(Shared { client: client.clone(), policy_file, require, stop: Notify::new() });
+        let (deciding, told) = (Mutex::new(()), Notify::new());
+        let shared = Arc::new(Shared { client: client.clone(), policy_file, require, deciding, stop: told });
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut stop = std::pin::pin!(stop);
         loop {
             let peer = tokio::select! {
                 () = &mut stop => break,
                 () = shared.stop.notified() => break,
+                () = client.gone() => break,
                 peer = listener.accept() => peer,
             };
-            let (Ok(peer), Ok(slot)) = (peer, Arc::clone(&slots).try_acquire_owned()) else { continue };
+            let Ok(peer) = peer else {
+                tokio::time::sleep(REST).await;
+                continue;
+            };
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
             let shared = Arc::clone(&shared);
             let hello = Hello {
                 address: Some(client.address().to_owned()),
@@ -142,9 +155,10 @@ impl Agent {
             };
             tokio::spawn(async move {
                 let _slot = slot;
-                match peer.greet(hello).await {
-                    Ok(connection) => requests::serve(connection, &shared).await,
-                    Err(error) => debug!(%error, "a control connection failed"),
+                match tokio::time::timeout(GREETING, peer.greet(hello)).await {
+                    Ok(Ok(connection)) => requests::serve(connection, &shared).await,
+                    Ok(Err(error)) => debug!(%error, "a control connection failed"),
+                    Err(_) => debug!("a control connection came without a greeting"),
                 }
             });
         }

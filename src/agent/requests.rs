@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::{Shared, policy_of};
 use crate::{
-    client::{Activity, ClientError, Clock, Lines, Published, StatusArg},
+    client::{Activity, ClientError, Clock, Lines, Published, StatusArg, TargetError},
     config::{List, PolicyFile, identity::normalize},
     control::{Connection, ControlError, Reply, Request},
 };
@@ -98,6 +98,8 @@ async fn decide(shared: &Shared, who: &[String], list: Option<&str>) -> Reply {
         }
     }
     let path = shared.policy_file.clone();
+    // The file that was written last is put in force last.
+    let _deciding = shared.deciding.lock().await;
     let written = tokio::task::spawn_blocking(move || {
         let mut file = PolicyFile::load(&path).map_err(|error| error.to_string())?;
         for name in names {
@@ -127,6 +129,9 @@ async fn stream(
     targets: &[String],
     once: bool,
 ) -> Result<(), ControlError> {
+    if targets.is_empty() {
+        return connection.write(&Reply::error(2, "there is no target")).await;
+    }
     let mut lines = Lines::new();
     for target in targets {
         if let Err(error) = lines.add(&shared.client, target, once).await {
@@ -155,8 +160,10 @@ async fn stream(
 
 fn refuse(error: &ClientError) -> Reply {
     let code = match error {
-        ClientError::Target(_) | ClientError::Address { .. } | ClientError::DisplayName => 2,
-        ClientError::NotYet(_) => 6,
+        ClientError::Target(TargetError::Malformed { .. }) | ClientError::Address { .. } | ClientError::DisplayName => {
+            2
+        }
+        ClientError::Target(TargetError::Unreachable { .. }) | ClientError::NotYet(_) => 6,
         ClientError::Stopped => 11,
         ClientError::NoSuchWatcher(_) => 8,
         ClientError::Bind(_) | ClientError::Io(_) => 7,

@@ -3,7 +3,7 @@
 use super::{
     Context, Exit, Failed,
     args::{Agent as Args, AgentCommand},
-    watch::interrupted,
+    watch::Signals,
 };
 use crate::agent::Agent;
 
@@ -20,7 +20,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failed> 
         }
         settings.agent.port = Some(*port);
     }
-    let agent = Agent::start(&settings, &context.paths, &context.env).await?;
+    let (mut first, mut second) = (Signals::new(), Signals::new());
+    let agent = tokio::select! {
+        agent = Agent::start(&settings, &context.paths, &context.env) => agent?,
+        signal = first.next() => return Ok(Exit::Signal(signal)),
+    };
     let addresses: Vec<String> = agent.locals().iter().map(ToString::to_string).collect();
     context.output.tell(&format!(
         "{} is up at {}, UDP and TCP; Ctrl-C goes offline",
@@ -32,12 +36,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failed> 
     }
     let require = settings.policy.require;
     let served = agent.serve(require, async {
-        interrupted().await;
+        first.next().await;
         context.output.tell("going offline");
     });
     tokio::select! {
         () = served => Ok(Exit::Done),
         // The first signal starts the goodbye, the second one ends it.
-        signal = async { interrupted().await; interrupted().await } => Ok(Exit::Signal(signal)),
+        signal = async { second.next().await; second.next().await } => Ok(Exit::Signal(signal)),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{Context, Exit, Failed, output::Closed, watch::interrupted};
+use super::{Context, Exit, Failed, watch::Signals};
 use crate::{
     agent::Agent,
     client::{Action, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
@@ -49,6 +49,7 @@ const CAST: [Role; 6] = [
 
 /// Plays until q or Ctrl-C on a terminal, else for half a minute; leaves nothing behind.
 pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
+    let mut signals = Signals::new();
     let folder = tempfile::Builder::new()
         .prefix("sippresence-demo-")
         .tempdir()
@@ -88,9 +89,9 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
             for line in lines.next().await {
                 let shown = matches!(line.kind, Kind::Snapshot | Kind::Change | Kind::Freshness | Kind::End);
                 if (shown || context.output.is_json())
-                    && let Err(Closed) = context.output.line(&line, true)
+                    && let Err(closed) = context.output.line(&line, true)
                 {
-                    return;
+                    return closed;
                 }
             }
         }
@@ -103,9 +104,9 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
         }
     };
     let exit = tokio::select! {
-        () = shown => Exit::Done,
+        closed = shown => closed.into(),
         () = ended => Exit::Done,
-        signal = interrupted() => Exit::Signal(signal),
+        signal = signals.next() => Exit::Signal(signal),
         failed = play_all(&peers) => return Err(failed),
     };
     drop(stop);

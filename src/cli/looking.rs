@@ -53,6 +53,9 @@ pub(super) enum Source {
         agent: Connection,
         /// What was told last of each target, to be called stale if the agent goes away.
         told: BTreeMap<String, Line>,
+        /// The number of the next line.
+        seq: u64,
+        once: bool,
         lost: bool,
     },
     /// A client that lives as long as the command.
@@ -68,7 +71,11 @@ impl Source {
             let targets = targets.to_vec();
             let request = if once { Request::Show { targets } } else { Request::Watch { targets } };
             ask(&mut agent, &request, context).await?;
-            return Ok(Self::Agent { agent, told: BTreeMap::new(), lost: false });
+            return Ok(Self::Agent { agent, told: BTreeMap::new(), seq: 0, once, lost: false });
+        }
+        if targets.iter().any(|target| target.trim() == "me") {
+            // A client of this command publishes nothing.
+            return Err(Failed::no_agent());
         }
         let user = match context.settings.default_account() {
             Some((_, account)) => user_of(&account.address).to_owned(),
@@ -94,9 +101,11 @@ impl Source {
             Self::Agent { lost: true, .. } => {
                 Err(Failed::new(Exit::NoAgent, "the agent ended: what was shown is not kept up any more"))
             }
-            Self::Agent { agent, told, lost } => match agent.read::<Line>().await {
-                Ok(Some(line)) if line.kind == Kind::End => Ok(None),
+            Self::Agent { agent, told, seq, once, lost } => match agent.read::<Line>().await {
+                Ok(Some(line)) if line.kind == Kind::End && *once => Ok(None),
                 Ok(Some(line)) => {
+                    *seq = line.seq + 1;
+                    *lost = line.kind == Kind::End;
                     if let Some(presentity) = &line.presentity {
                         told.insert(presentity.clone(), line.clone());
                     }
@@ -105,7 +114,7 @@ impl Source {
                 // Reset or closed: either way nobody keeps up what was told.
                 Ok(None) | Err(ControlError::Io(_)) => {
                     *lost = true;
-                    Ok(Some(stale(told)))
+                    Ok(Some(stale(told, *seq)))
                 }
                 Err(error) => Err(error.into()),
             },
@@ -129,18 +138,18 @@ impl Source {
     }
 }
 
-/// Says of everything that was fresh that it is not confirmed any more (WAT-50).
-fn stale(told: &BTreeMap<String, Line>) -> Vec<Line> {
-    let fresh = told.values().filter(|line| line.to_freshness() == Some(Freshness::Fresh));
-    let next = told.values().map(|line| line.seq + 1).max().unwrap_or_default();
-    (next..)
-        .zip(fresh)
-        .map(|(seq, line)| {
-            let mut line = Line { kind: Kind::Freshness, seq, ts: Timestamp::now(), ..line.clone() };
-            line.set_freshness(Freshness::Stale);
-            line
-        })
-        .collect()
+/// Says of everything that was fresh that it is not confirmed any more (WAT-50), and ends.
+fn stale(told: &BTreeMap<String, Line>, mut seq: u64) -> Vec<Line> {
+    let now = Timestamp::now();
+    let mut lines = Vec::new();
+    for line in told.values().filter(|line| line.to_freshness() == Some(Freshness::Fresh)) {
+        let mut line = Line { kind: Kind::Freshness, seq, ts: now, ..line.clone() };
+        line.set_freshness(Freshness::Stale);
+        lines.push(line);
+        seq += 1;
+    }
+    lines.push(Line::new(Kind::End, seq, now));
+    lines
 }
 
 /// Returns whether an agent that listens where this one does can reach the targets.

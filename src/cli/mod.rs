@@ -107,5 +107,7 @@ fn log_to_stderr(verbose: u8) {
         .with_env_filter(filter)
         .with_ansi(output::stderr_takes_color())
         .with_writer(std::io::stderr)
+        // Its own complaint about a stderr that is gone would be a panic.
+        .log_internal_errors(false)
         .try_init();
 }

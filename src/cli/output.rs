@@ -1,7 +1,5 @@
 //! What is printed: the only place that writes to stdout and stderr.
 
-#![allow(clippy::print_stderr, reason = "this is where the program speaks")]
-
 use std::{
     io::{self, IsTerminal, Write as _},
     process::ExitCode,
@@ -26,9 +24,9 @@ pub(super) struct Output {
     width: usize,
 }
 
-/// The reader of stdout has gone: there is nobody left to print for.
+/// Stdout takes no more: its reader has gone, or there is no room.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Closed;
+pub(super) struct Closed(io::ErrorKind);
 
 /// Returns whether the log may be coloured.
 pub(super) fn stderr_takes_color() -> bool {
@@ -77,7 +75,7 @@ impl Output {
     /// Prints words on stderr, unless told to be quiet.
     pub(super) fn tell(self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            say(text);
         }
     }
 
@@ -229,11 +227,19 @@ fn terminal_width() -> usize {
 
 fn print(text: &str) -> Result<(), Closed> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.write_all(b"\n"))
-        .and_then(|()| stdout.flush())
-        .map_err(|_| Closed)
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()).map_err(
+        |error| {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                say(&format!("sippresence: cannot write to stdout: {error}"));
+            }
+            Closed(error.kind())
+        },
+    )
+}
+
+fn say(text: &str) {
+    // Where nobody reads our words there is nobody to tell of that; it is no reason to end.
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints text as it is.
@@ -243,17 +249,18 @@ pub(super) fn print_text(text: &str) -> Exit {
 
 /// Prints why a command failed, in one line, and the way out in one more.
 pub(super) fn complain(failed: &Failed) -> ExitCode {
-    eprintln!("sippresence: {}", failed.message.replace('\n', " "));
+    let clean = |text: &str| text::visible(&text.replace(['\r', '\n', '\t'], " "));
+    say(&format!("sippresence: {}", clean(&failed.message)));
     if let Some(hint) = &failed.hint {
-        eprintln!("hint: {hint}");
+        say(&format!("hint: {}", clean(hint)));
     }
     failed.exit.into()
 }
 
 impl From<Closed> for Exit {
-    /// A pipe that closes ends us quietly.
-    fn from(_: Closed) -> Self {
-        Self::Done
+    /// A pipe that closes ends us quietly; data that is lost is a failure.
+    fn from(Closed(kind): Closed) -> Self {
+        if kind == io::ErrorKind::BrokenPipe { Self::Done } else { Self::Bug }
     }
 }
 

@@ -1,23 +1,29 @@
 //! `watch`: follow others until interrupted.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, Exit, Failed, args::Watch, looking::Source, output::Closed};
 use crate::client::{Kind, Line};
 
 /// Follows targets.
 pub(super) async fn run(context: Context, args: &Watch) -> Result<Exit, Failed> {
-    let mut source = Source::open(&context, &args.targets, false).await?;
-    let exit = follow(&context, args, &mut source).await;
+    let mut signals = Signals::new();
+    let mut source = tokio::select! {
+        source = Source::open(&context, &args.targets, false) => source?,
+        signal = signals.next() => return Ok(Exit::Signal(signal)),
+    };
+    let exit = follow(&context, args, &mut source, &mut signals).await;
     // A second Ctrl-C does not wait for the goodbye.
     tokio::select! {
         () = source.close() => {}
-        _ = interrupted() => {}
+        _ = signals.next() => {}
     }
     exit
 }
 
-async fn follow(context: &Context, args: &Watch, source: &mut Source) -> Result<Exit, Failed> {
+async fn follow(context: &Context, args: &Watch, source: &mut Source, signals: &mut Signals) -> Result<Exit, Failed> {
     let mut seen = 0;
     let limit = args.duration.or(context.args.timeout);
     let mut end = std::pin::pin!(async {
@@ -26,11 +32,10 @@ async fn follow(context: &Context, args: &Watch, source: &mut Source) -> Result<
             None => std::future::pending().await,
         }
     });
-    let mut interrupt = std::pin::pin!(interrupted());
     loop {
         let lines = tokio::select! {
             biased;
-            signal = &mut interrupt => return Ok(Exit::Signal(signal)),
+            signal = signals.next() => return Ok(Exit::Signal(signal)),
             () = &mut end => return Ok(Exit::Done),
             lines = source.next() => match lines? {
                 Some(lines) => lines,
@@ -38,8 +43,8 @@ async fn follow(context: &Context, args: &Watch, source: &mut Source) -> Result<
             },
         };
         for line in &lines {
-            if let Err(Closed) = print(context, args, line) {
-                return Ok(Exit::Done);
+            if let Err(closed) = print(context, args, line) {
+                return Ok(closed.into());
             }
             seen += u64::from(matches!(line.kind, Kind::Change | Kind::Freshness));
             if args.count.is_some_and(|count| seen >= count) {
@@ -58,14 +63,21 @@ fn print(context: &Context, args: &Watch, line: &Line) -> Result<(), Closed> {
     }
 }
 
-/// Waits for Ctrl-C or TERM; returns its number.
-pub(super) async fn interrupted() -> u8 {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 2,
-        _ = terminate.recv() => 15,
+/// Ctrl-C and TERM, heard from the moment this is made.
+pub(super) struct Signals(io::Result<(Signal, Signal)>);
+
+impl Signals {
+    pub(super) fn new() -> Self {
+        let both = signal(SignalKind::interrupt()).and_then(|int| Ok((int, signal(SignalKind::terminate())?)));
+        Self(both)
+    }
+
+    /// Waits for the next one; returns its number. Cancel-safe.
+    pub(super) async fn next(&mut self) -> u8 {
+        let Ok((interrupt, terminate)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+        }
     }
 }

@@ -170,13 +170,6 @@ impl Driver {
                 break;
             }
         }
-        for readers in self.readers.values() {
-            for reader in readers {
-                if let Some(slot) = reader.slot.upgrade() {
-                    slot.put(reader.place, Item::Gone);
-                }
-            }
-        }
         drop(self);
         if let Some(reply) = stopped {
             // Whoever asked may be gone by now.
@@ -220,15 +213,7 @@ impl Driver {
     fn take(&mut self, wake: Wake, now: Now) {
         match wake {
             Wake::Command(Some(command)) => self.command(command, now),
-            Wake::Released(Some(release)) => {
-                if let Some(readers) = self.readers.get_mut(&Key::Watch(release.id)) {
-                    readers.retain(|reader| !(reader.slot.ptr_eq(&release.slot) && reader.place == release.place));
-                    if readers.is_empty() {
-                        self.readers.remove(&Key::Watch(release.id));
-                    }
-                }
-                self.core.unwatch(release.id, now, &mut self.out);
-            }
+            Wake::Released(Some(release)) => self.release(&release, now),
             Wake::Datagrams(Ok((local, 0))) => {
                 let errors = self.listeners.udp_on(local).map(crate::net::udp::UdpSocket::take_errors);
                 for (remote, error) in errors.unwrap_or_default() {
@@ -288,9 +273,10 @@ impl Driver {
             Command::Watch { uri, presentity, once, slot, place, reply } => {
                 let how = if once { Subscribing::Once } else { Subscribing::Lasting };
                 let id = self.core.watch(uri, &presentity, how, now, &mut self.out);
+                let unheard = Weak::clone(&slot);
                 self.follow(Key::Watch(id), slot, place);
                 if let Err(id) = reply.send(id) {
-                    self.core.unwatch(id, now, &mut self.out);
+                    self.release(&Release { id, slot: unheard, place }, now);
                 }
             }
             Command::Follow { key, slot, place, reply } => {
@@ -317,6 +303,17 @@ impl Driver {
         }
     }
 
+    /// Takes a reader away, and with the last one the watch.
+    fn release(&mut self, release: &Release, now: Now) {
+        if let Some(readers) = self.readers.get_mut(&Key::Watch(release.id)) {
+            readers.retain(|reader| !(reader.slot.ptr_eq(&release.slot) && reader.place == release.place));
+            if readers.is_empty() {
+                self.readers.remove(&Key::Watch(release.id));
+            }
+        }
+        self.core.unwatch(release.id, now, &mut self.out);
+    }
+
     /// Adds a reader, who begins with the newest state.
     fn follow(&mut self, key: Key, slot: Weak<Slot>, place: u64) {
         let item = self.item(key);
@@ -336,11 +333,11 @@ impl Driver {
 
     /// Carries out what the core wants done, and tells the readers what changed.
     fn flush(&mut self) {
-        // What could not be sent may call for more.
+        // What could not be sent may call for more, also what waited since the last turn.
+        self.send_waiting();
         while !(self.out.effects.is_empty() && self.out.events.is_empty() && self.out.changed.is_empty()) {
             self.perform();
         }
-        self.send_waiting();
     }
 
     fn perform(&mut self) {
@@ -429,6 +426,17 @@ impl Driver {
             let now = Self::now();
             for remote in failed {
                 self.core.handle(Input::SendFailed(remote), now, &mut self.out);
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Readers are told whatever ends the loop, also where its runtime ends or it panics.
+    fn drop(&mut self) {
+        for reader in self.readers.values().flatten() {
+            if let Some(slot) = reader.slot.upgrade() {
+                slot.put(reader.place, Item::Gone);
             }
         }
     }

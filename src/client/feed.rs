@@ -57,7 +57,15 @@ impl Slot {
 pub struct Feed {
     slot: Arc<Slot>,
     places: u64,
-    watched: BTreeMap<u64, (PresenceClient, WatchId)>,
+    watched: BTreeMap<u64, Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    client: PresenceClient,
+    id: WatchId,
+    /// The target as this reader asked for it; others may share the subscription by another name.
+    presentity: String,
 }
 
 impl Feed {
@@ -75,8 +83,9 @@ impl Feed {
         let uri = client.resolve_self(super::parse_target(target, &client.shared.default_host)?, target);
         let place = self.next_place();
         let (slot, presentity) = (Arc::downgrade(&self.slot), shown_target(target));
-        let id = client.ask(|reply| Command::Watch { uri, presentity, once, slot, place, reply }).await?;
-        self.watched.insert(place, (client.clone(), id));
+        let asked = presentity.clone();
+        let id = client.ask(|reply| Command::Watch { uri, presentity: asked, once, slot, place, reply }).await?;
+        self.watched.insert(place, Watched { client: client.clone(), id, presentity });
         Ok(place)
     }
 
@@ -99,7 +108,7 @@ impl Feed {
 
     /// Takes a presentity out again.
     pub fn remove(&mut self, place: u64) {
-        if let Some((client, id)) = self.watched.remove(&place) {
+        if let Some(Watched { client, id, .. }) = self.watched.remove(&place) {
             client.shared.release(id, &self.slot, place);
             self.slot.lock().remove(&place);
         }
@@ -123,13 +132,21 @@ impl Feed {
 
     /// Takes all that changed, without waiting.
     pub fn try_changed(&self) -> BTreeMap<u64, Item> {
-        std::mem::take(&mut *self.slot.lock())
+        let mut taken = std::mem::take(&mut *self.slot.lock());
+        for (place, item) in &mut taken {
+            if let (Some(watched), Item::Presentity { state, .. }) = (self.watched.get(place), item)
+                && state.presentity != watched.presentity
+            {
+                Arc::make_mut(state).presentity.clone_from(&watched.presentity);
+            }
+        }
+        taken
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        for (place, (client, id)) in std::mem::take(&mut self.watched) {
+        for (place, Watched { client, id, .. }) in std::mem::take(&mut self.watched) {
             client.shared.release(id, &self.slot, place);
         }
     }

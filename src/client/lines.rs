@@ -19,6 +19,7 @@ pub struct Lines {
 struct Target {
     name: Option<String>,
     last: Option<Arc<PresentityState>>,
+    gone: bool,
 }
 
 impl Lines {
@@ -37,7 +38,7 @@ impl Lines {
     /// Adds a target under the name that the user knows.
     pub async fn add_named(&mut self, client: &PresenceClient, target: &str, name: &str) -> Result<(), ClientError> {
         let place = self.feed.add_watch(client, target, false).await?;
-        self.targets.insert(place, Target { name: Some(name.to_owned()), last: None });
+        self.targets.insert(place, Target { name: Some(name.to_owned()), ..Target::default() });
         Ok(())
     }
 
@@ -67,7 +68,7 @@ impl Lines {
         let now = Timestamp::now();
         let mut lines = Vec::new();
         for (place, item) in changed {
-            let Some(Target { name, last }) = self.targets.get_mut(&place) else { continue };
+            let Some(Target { name, last, gone }) = self.targets.get_mut(&place) else { continue };
             match item {
                 Item::Presentity { state, settled } => {
                     if last.is_none() && !settled {
@@ -85,16 +86,13 @@ impl Lines {
                 }
                 // What was told is not kept up any more.
                 Item::Gone => {
+                    *gone = true;
                     if let Some(state) = last.as_mut().filter(|state| state.freshness == Freshness::Fresh) {
                         let mut stale = PresentityState::clone(state);
                         stale.freshness = Freshness::Stale;
                         lines.push(stale.to_line(Kind::Freshness, self.seq, now));
                         self.seq += 1;
                         *state = Arc::new(stale);
-                    }
-                    if !matches!(lines.last(), Some(line) if line.kind == Kind::End) {
-                        lines.push(Line::new(Kind::End, self.seq, now));
-                        self.seq += 1;
                     }
                 }
                 Item::Own(_) | Item::Watchers(_) => {}
@@ -104,6 +102,9 @@ impl Lines {
             self.ready = true;
             lines.push(Line::new(Kind::Ready, self.seq, now));
             self.seq += 1;
+        }
+        if !self.targets.is_empty() && self.targets.values().all(|target| target.gone) {
+            lines.push(self.end());
         }
         lines
     }

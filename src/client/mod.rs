@@ -336,6 +336,11 @@ impl PresenceClient {
         let _: Result<(), ClientError> = self.ask(Command::Stop).await;
     }
 
+    /// Waits until the client has stopped, for whatever reason.
+    pub async fn gone(&self) {
+        self.shared.commands.closed().await;
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.shared.commands.send(command(reply)).await.map_err(|_| ClientError::Stopped)?;

@@ -54,6 +54,7 @@ impl fmt::Display for Presence {
 pub struct PresenceWatcher {
     feed: Feed,
     last: Option<Arc<PresentityState>>,
+    once: bool,
     gone: bool,
 }
 
@@ -61,19 +62,21 @@ impl PresenceWatcher {
     pub(super) async fn start(client: &PresenceClient, target: &str, once: bool) -> Result<Self, ClientError> {
         let mut feed = Feed::default();
         feed.add_watch(client, target, once).await?;
-        Ok(Self { feed, last: None, gone: false })
+        Ok(Self { feed, last: None, once, gone: false })
     }
 
     /// Waits for news and returns the newest state; the first one comes with the first answer, or when there
     /// will be none.
     ///
-    /// `None` comes only after [`stop`](Self::stop), or when the client is gone. Cancel-safe.
+    /// `None` comes only after [`stop`](Self::stop), when the client is gone, or behind the one state of a
+    /// [`fetch`](PresenceClient::fetch). Cancel-safe.
     pub async fn recv(&mut self) -> Option<Presence> {
         while !self.gone {
             for item in self.feed.changed().await.into_values() {
                 match item {
                     Item::Presentity { state, settled } if settled && self.is_news(&state) => {
                         self.last = Some(Arc::clone(&state));
+                        self.gone = self.once;
                         return Some(Presence::new(state));
                     }
                     Item::Gone => self.gone = true,

@@ -2,7 +2,7 @@
 //!
 //! Which rule decides, and what a decision does, belongs to [`crate::presence`]; here is only what is written.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path};
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -137,8 +137,12 @@ const HEADER: &str = "# Who may see my presence; `sippresence watchers` edits th
 
 fn edit(path: &Path, who: &str, wanted: Option<List>) -> Result<PolicyFile, ConfigError> {
     // Two commands at once would each write what the other did not know. The lock ends with its holder.
-    let folder = path.parent().filter(|folder| folder.is_dir()).map(fs::File::open);
-    let _lock = folder.and_then(Result::ok).map(|folder| Flock::lock(folder, FlockArg::LockExclusive));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    if wanted.is_some() {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| ConfigError::Unwritable { path: path.into(), error })?;
+    }
+    let _lock = fs::File::open(folder).ok().map(|folder| Flock::lock(folder, FlockArg::LockExclusive));
 
     let found = read_text(path)?;
     let text = found.as_deref().unwrap_or(HEADER);
@@ -277,6 +281,19 @@ allow = [
 ]
 block = []
 ";
+
+    #[test]
+    fn decisions_at_once_in_a_folder_that_is_not_there_are_all_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("new/policy.toml");
+        std::thread::scope(|scope| {
+            for n in 0..16 {
+                let path = &path;
+                scope.spawn(move || PolicyFile::set(path, &format!("w{n}@h"), List::Allow).unwrap());
+            }
+        });
+        assert_eq!(PolicyFile::load(&path).unwrap().allow.len(), 16);
+    }
 
     #[test]
     fn a_missing_file_asks_about_everybody() {

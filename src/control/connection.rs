@@ -9,7 +9,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::{Hello, MAX_LINE, PROTOCOL, Reply, Request};
+use super::{Hello, MAX_ANSWER, PROTOCOL, Reply, Request};
 
 /// Why talking over the control socket failed.
 #[derive(Debug, Error)]
@@ -33,8 +33,8 @@ pub enum ControlError {
     #[error("a line that is not understood: {0}")]
     Malformed(String),
     /// What came is longer than a line may be.
-    #[error("a line longer than {MAX_LINE} bytes")]
-    TooLong,
+    #[error("a line longer than {0} bytes")]
+    TooLong(usize),
 }
 
 /// One connection.
@@ -42,6 +42,8 @@ pub enum ControlError {
 pub struct Connection {
     stream: UnixStream,
     buffer: Vec<u8>,
+    /// The longest line that we take.
+    limit: usize,
     /// What the other end said first.
     pub peer: Hello,
 }
@@ -56,12 +58,12 @@ impl Connection {
             }
             Err(error) => return Err(error.into()),
         };
-        Self::greet(stream, Hello::new()).await.map(Some)
+        Self::greet(stream, Hello::new(), MAX_ANSWER).await.map(Some)
     }
 
     /// Exchanges greetings.
-    pub(super) async fn greet(stream: UnixStream, hello: Hello) -> Result<Self, ControlError> {
-        let mut connection = Self { stream, buffer: Vec::new(), peer: hello.clone() };
+    pub(super) async fn greet(stream: UnixStream, hello: Hello, limit: usize) -> Result<Self, ControlError> {
+        let mut connection = Self { stream, buffer: Vec::new(), limit, peer: hello.clone() };
         connection.write(&hello).await?;
         let peer: Hello = connection.read().await?.ok_or(ControlError::Closed)?;
         if peer.protocol != PROTOCOL {
@@ -79,15 +81,18 @@ impl Connection {
 
     /// Reads the next line; none when the other end closed. Cancel-safe.
     pub async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
+        let mut looked = 0;
         loop {
-            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer[looked..]) {
+                let end = looked + end;
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return serde_json::from_slice(&line)
                     .map(Some)
                     .map_err(|error| ControlError::Malformed(error.to_string()));
             }
-            if self.buffer.len() > MAX_LINE {
-                return Err(ControlError::TooLong);
+            looked = self.buffer.len();
+            if looked > self.limit {
+                return Err(ControlError::TooLong(self.limit));
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(None);
@@ -102,9 +107,15 @@ impl Connection {
         Ok(self.stream.write_all(&bytes).await?)
     }
 
-    /// Waits until the other end closes; whatever it still says is not listened to.
+    /// Waits until the other end closes; what it says meanwhile is kept for [`read`](Self::read). Cancel-safe.
+    ///
+    /// Of an end that says more than a line may hold, no more is heard: not its end either.
     pub async fn closed(&mut self) {
-        let mut rest = [0; 512];
-        while !matches!(self.stream.read(&mut rest).await, Ok(0) | Err(_)) {}
+        while self.buffer.len() <= self.limit {
+            if matches!(self.stream.read_buf(&mut self.buffer).await, Ok(0) | Err(_)) {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 }

@@ -19,8 +19,10 @@ pub use crate::client::{Line, WatcherInfo};
 
 /// The version of this protocol; ends of different versions do not talk.
 pub const PROTOCOL: u32 = 1;
-/// The longest line either way, in bytes (SEC-11).
+/// The longest line that an agent takes, in bytes (SEC-11).
 pub const MAX_LINE: usize = 64 * 1024;
+/// The longest line that an agent says: a list of as many watchers as it serves fits.
+pub const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// What either end says first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

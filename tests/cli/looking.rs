@@ -47,6 +47,24 @@ fn a_closed_port_is_told_at_once_and_a_silent_one_within_the_limit() {
 }
 
 #[test]
+fn one_that_answers_and_one_that_does_not_are_partly_done() {
+    let (alice, bob) = (Home::new("alice"), Home::new("bob"));
+    alice.run(&["watchers", "allow", "bob@127.0.0.1"]);
+    let _agent = alice.agent();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = format!("carol@{}", silent.local_addr().unwrap());
+    let show = bob.run(&["show", "--timeout", "2s", &alice.address(), &target]);
+    assert!(show.out.contains("\toffline"), "{show:?}");
+    show.fails(10, "sippresence: 1 of 2: no answer within 2s\nhint: `--timeout` waits longer");
+}
+
+#[test]
+fn without_an_agent_nobody_answers_for_me() {
+    let show = Home::new("alice").run(&["show", "me"]);
+    show.fails(11, "sippresence: no agent is running\nhint: start one with `sippresence agent run`");
+}
+
+#[test]
 fn a_target_that_names_nobody_says_why() {
     let home = Home::new("alice");
     for (target, words) in [
@@ -115,6 +133,19 @@ fn a_pipe_that_closes_ends_watch_quietly() {
     let mut err = String::new();
     watch.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((watch.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_finds_no_room_on_stdout_is_not_called_done() {
+    let home = Home::new("alice");
+    let _agent = home.agent();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for args in [&["show", "alice@127.0.0.1"][..], &["watch", "alice@127.0.0.1"], &["config", "path"]] {
+        let run = home.command(args).stdout(full()).output().unwrap();
+        assert_eq!(run.status.code(), Some(70), "{args:?}: {run:?}");
+        let err = String::from_utf8(run.stderr).unwrap();
+        assert!(err.starts_with("sippresence: cannot write to stdout: No space left"), "{err}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod agent;
 mod bad_days;
+mod control;
 mod hostile;
 mod looking;
 mod support;
