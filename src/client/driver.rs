@@ -194,8 +194,8 @@ impl Driver {
             deadline = Some(deadline.map_or(soon, |at| at.min(soon)));
         }
         let blocked = self.waiting.front().map(|(local, ..)| *local);
+        // In no fixed order, so that a flood on one of them starves none of the others.
         tokio::select! {
-            biased;
             command = self.inbox.recv(), if !leaving => Ok(Wake::Command(command)),
             Some(release) = self.released.recv() => Ok(Wake::Released(Some(release))),
             received = self.listeners.recv(&mut self.batch) => {
