@@ -19,7 +19,7 @@ pub(super) async fn agent(context: &Context) -> Result<Option<Connection>, Faile
     if context.args.no_agent {
         return Ok(None);
     }
-    match tokio::time::timeout(limit(context), Connection::open(&context.paths.socket)).await {
+    match tokio::time::timeout(remaining(context), Connection::open(&context.paths.socket)).await {
         Ok(connection) => Ok(connection?),
         Err(_) => Err(no_answer(context)),
     }
@@ -27,7 +27,7 @@ pub(super) async fn agent(context: &Context) -> Result<Option<Connection>, Faile
 
 /// Asks the agent for something that is done at once.
 pub(super) async fn ask(agent: &mut Connection, request: &Request, context: &Context) -> Result<Reply, Failed> {
-    match tokio::time::timeout(limit(context), agent.request(request)).await {
+    match tokio::time::timeout(remaining(context), agent.request(request)).await {
         Ok(reply) => {
             let reply = reply?;
             if reply.is_ok() { Ok(reply) } else { Err(Failed::of_reply(reply)) }
@@ -39,6 +39,11 @@ pub(super) async fn ask(agent: &mut Connection, request: &Request, context: &Con
 /// Returns the time limit of a command that is not meant to last.
 pub(super) fn limit(context: &Context) -> Duration {
     context.args.timeout.unwrap_or(ONE_SHOT)
+}
+
+/// Returns what is left of it: connecting and asking share one limit.
+fn remaining(context: &Context) -> Duration {
+    limit(context).saturating_sub(context.started.elapsed())
 }
 
 fn no_answer(context: &Context) -> Failed {
@@ -77,11 +82,11 @@ impl Source {
             // A client of this command publishes nothing.
             return Err(Failed::no_agent());
         }
-        let user = match context.settings.default_account() {
-            Some((_, account)) => user_of(&account.address).to_owned(),
-            None => context.env.user.clone(),
-        };
-        let builder = PresenceClient::towards(&user, targets).await?;
+        let account = context.settings.default_account().map(|(_, account)| parts_of(&account.address));
+        let user = account.map_or(context.env.user.as_str(), |(user, _)| user);
+        let targets: Vec<String> =
+            targets.iter().map(|target| with_host(target, account.map(|(_, host)| host))).collect();
+        let builder = PresenceClient::towards(user, &targets).await?;
         let client = builder
             .timing(agent::timing(&context.settings))
             .expires(context.settings.watch.p2p_expires)
@@ -89,7 +94,7 @@ impl Source {
             .bind()
             .await?;
         let mut lines = Lines::new();
-        for target in targets {
+        for target in &targets {
             lines.add(&client, target, once).await?;
         }
         Ok(Self::Own { lines, client, once, ended: false })
@@ -154,12 +159,12 @@ fn stale(told: &BTreeMap<String, Line>, mut seq: u64) -> Vec<Line> {
 
 /// Returns whether an agent that listens where this one does can reach the targets.
 fn reaches(agent: &Connection, targets: &[String]) -> bool {
-    let host = agent.peer.listen.first().map_or_else(|| "127.0.0.1".to_owned(), |local| local.ip().to_string());
+    let host = agent.peer.address.as_deref().map_or("127.0.0.1", |address| parts_of(address).1);
     let loopback_only = agent.peer.listen.iter().all(|local| local.ip().is_loopback());
     !loopback_only
-        || targets.iter().all(|target| {
+        || targets.iter().filter(|target| target.trim() != "me").all(|target| {
             // What names nobody is refused by the agent as well as by us.
-            parse_target(target, &host).is_ok_and(|uri| {
+            parse_target(target, host).is_ok_and(|uri| {
                 let uri = uri.as_ref();
                 let host = uri.host_text().trim_matches(['[', ']']);
                 host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -167,7 +172,16 @@ fn reaches(agent: &Connection, targets: &[String]) -> bool {
         })
 }
 
-fn user_of(address: &str) -> &str {
+/// Returns user and host of an address of record.
+fn parts_of(address: &str) -> (&str, &str) {
     let rest = address.split_once(':').map_or(address, |(_, rest)| rest);
-    rest.split_once('@').map_or(rest, |(user, _)| user)
+    rest.split_once('@').unwrap_or((rest, rest))
+}
+
+/// Gives a bare name the host of the account, as the agent does.
+fn with_host(target: &str, host: Option<&str>) -> String {
+    match host {
+        Some(host) if !target.contains(['@', ':']) && !target.trim().is_empty() => format!("{target}@{host}"),
+        _ => target.to_owned(),
+    }
 }

@@ -32,6 +32,8 @@ struct Context {
     paths: Paths,
     settings: Settings,
     output: Output,
+    /// When the command began, for its time limit.
+    started: tokio::time::Instant,
 }
 
 /// Runs the program: arguments, one command, exit code.
@@ -80,7 +82,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
     }
     let settings = Settings::load(global.config.as_deref(), &env)?;
     let output = Output::new(&global);
-    let context = Context { args: global, env, paths, settings, output };
+    let context = Context { args: global, env, paths, settings, output, started: tokio::time::Instant::now() };
     match command {
         Command::Set(args) => set::set(&context, &args).await,
         Command::Clear => set::clear(&context).await,

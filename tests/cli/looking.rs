@@ -65,6 +65,22 @@ fn without_an_agent_nobody_answers_for_me() {
 }
 
 #[test]
+fn a_bare_name_is_somebody_at_the_account_s_host_with_an_agent_and_without() {
+    let home = Home::new("alice");
+    home.config(&format!(
+        "[agent]\nport = {}\n[account.home]\naddress = \"sip:alice@no-such-host.invalid\"\n",
+        home.port
+    ));
+    let _agent = home.agent();
+    for args in [&["show", "bob"][..], &["--no-agent", "show", "bob"]] {
+        let show = home.run(args);
+        assert!(show.out.contains("no-such-host.invalid") && show.code == 7, "{show:?}");
+    }
+    home.run(&["set", "busy"]);
+    assert!(home.run(&["show", "me"]).out.contains("\tbusy"));
+}
+
+#[test]
 fn a_target_that_names_nobody_says_why() {
     let home = Home::new("alice");
     for (target, words) in [
