@@ -36,6 +36,17 @@ pub(super) async fn ask(agent: &mut Connection, request: &Request, context: &Con
     }
 }
 
+/// Returns the targets in their order, each one once however often it was named.
+pub(super) fn each_once(targets: &[String]) -> Vec<String> {
+    let mut once: Vec<String> = Vec::with_capacity(targets.len());
+    for target in targets {
+        if !once.contains(target) {
+            once.push(target.clone());
+        }
+    }
+    once
+}
+
 /// Returns the time limit of a command that is not meant to last.
 pub(super) fn limit(context: &Context) -> Duration {
     context.args.timeout.unwrap_or(ONE_SHOT)

@@ -5,10 +5,11 @@ use crate::client::{Freshness, Kind, Line};
 
 /// Looks at targets once.
 pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
+    let targets = looking::each_once(&args.targets);
     let limit = looking::limit(&context);
     let mut exits: Vec<Exit> = Vec::new();
     let looked = tokio::time::timeout(limit, async {
-        let mut source = looking::Source::open(&context, &args.targets, true).await?;
+        let mut source = looking::Source::open(&context, &targets, true).await?;
         let read = look(&context, &mut source, &mut exits).await?;
         Ok::<_, Failed>((source, read))
     })
@@ -22,7 +23,7 @@ pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
             return Ok(closed.into());
         }
     }
-    let missing = args.targets.len().saturating_sub(exits.len());
+    let missing = targets.len().saturating_sub(exits.len());
     exits.extend(std::iter::repeat_n(Exit::Unreachable, missing));
     let exit = match exits.first() {
         Some(first) if exits.iter().all(|exit| exit == first) => *first,
@@ -32,7 +33,7 @@ pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
     if missing == 0 {
         return Ok(exit);
     }
-    let whom = match &args.targets[..] {
+    let whom = match &targets[..] {
         [only] => only.clone(),
         all => format!("{missing} of {}", all.len()),
     };

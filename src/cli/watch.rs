@@ -4,14 +4,20 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Context, Exit, Failed, args::Watch, looking::Source, output::Closed};
+use super::{
+    Context, Exit, Failed,
+    args::Watch,
+    looking::{Source, each_once},
+    output::Closed,
+};
 use crate::client::{Kind, Line};
 
 /// Follows targets.
 pub(super) async fn run(context: Context, args: &Watch) -> Result<Exit, Failed> {
+    let targets = each_once(&args.targets);
     let mut signals = Signals::new();
     let mut source = tokio::select! {
-        source = Source::open(&context, &args.targets, false) => source?,
+        source = Source::open(&context, &targets, false) => source?,
         signal = signals.next() => return Ok(Exit::Signal(signal)),
     };
     let exit = follow(&context, args, &mut source, &mut signals).await;

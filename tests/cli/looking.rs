@@ -65,6 +65,15 @@ fn without_an_agent_nobody_answers_for_me() {
 }
 
 #[test]
+fn a_target_that_is_named_twice_is_told_once() {
+    let home = Home::new("alice");
+    let _agent = home.agent();
+    home.run(&["set", "busy"]);
+    assert_eq!(home.run(&["show", "me", "me"]).out.lines().count(), 1);
+    assert_eq!(home.run(&["watch", "--for", "300ms", "me", "me"]).out.lines().count(), 1);
+}
+
+#[test]
 fn a_bare_name_is_somebody_at_the_account_s_host_with_an_agent_and_without() {
     let home = Home::new("alice");
     home.config(&format!(
