@@ -25,6 +25,9 @@ pub(super) struct Global {
     /// Print one JSON object a line
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// Print each state by a template such as '{icon} {name}: {status}', or as tmux or waybar want it
+    #[arg(long, global = true, value_name = "TEMPLATE")]
+    pub(super) format: Option<String>,
     /// Say nothing on stderr but errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,

@@ -5,6 +5,7 @@ mod args;
 mod config;
 mod demo;
 mod exit;
+mod format;
 mod keys;
 mod looking;
 mod output;
@@ -73,6 +74,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 async fn run(args: Args) -> Result<Exit, Failed> {
     let Args { global, command } = args;
+    let output = Output::new(&global)?;
     let env = Environment::of_process()?;
     let paths = Paths::new(global.config.as_deref(), &env);
     if let Command::Config(args) = &command
@@ -81,7 +83,6 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         return Ok(exit);
     }
     let settings = Settings::load(global.config.as_deref(), &env)?;
-    let output = Output::new(&global);
     let context = Context { args: global, env, paths, settings, output, started: tokio::time::Instant::now() };
     match command {
         Command::Set(args) => set::set(&context, &args).await,

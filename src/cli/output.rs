@@ -5,11 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, Zoned};
 
 use super::{
     args::{Color, Global},
     exit::{Exit, Failed},
+    format::Format,
 };
 use crate::client::{Freshness, Line, PresenceStatus, PresentityState, WatcherGrade, WatcherInfo, text};
 
@@ -18,6 +19,7 @@ use crate::client::{Freshness, Line, PresenceStatus, PresentityState, WatcherGra
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag or a fact of its own")]
 pub(super) struct Output {
     json: bool,
+    format: Option<&'static Format>,
     quiet: bool,
     terminal: bool,
     color: bool,
@@ -40,7 +42,16 @@ fn wants_plain() -> bool {
 }
 
 impl Output {
-    pub(super) fn new(global: &Global) -> Self {
+    /// Chooses how to print.
+    ///
+    /// # Errors
+    /// When the template is none, or JSON is asked for beside it.
+    pub(super) fn new(global: &Global) -> Result<Self, Failed> {
+        if global.json && global.format.is_some() {
+            return Err(Failed::new(Exit::Usage, "--json and --format exclude each other"));
+        }
+        let format = global.format.as_deref().map(Format::parse).transpose();
+        let format = format.map_err(|error| Failed::new(Exit::Usage, format!("--format: {error}")))?;
         let terminal = io::stdout().is_terminal();
         let plain = wants_plain();
         let color = match global.color {
@@ -48,7 +59,9 @@ impl Output {
             Color::Never => false,
             Color::Auto => terminal && !plain,
         };
-        Self { json: global.json, quiet: global.quiet, terminal, color, width: terminal_width() }
+        // There is one for the whole life of the process, and everybody copies it.
+        let format = format.map(|format| &*Box::leak(Box::new(format)));
+        Ok(Self { json: global.json, format, quiet: global.quiet, terminal, color, width: terminal_width() })
     }
 
     /// Returns whether JSON lines were asked for.
@@ -61,12 +74,17 @@ impl Output {
         self.terminal
     }
 
-    /// Prints a line of data; JSON if asked for, else the words for people, or nothing where there are none.
+    /// Prints a line of data; as JSON or by the template if asked for, else the words for people, or nothing where
+    /// there are none.
     pub(super) fn line(self, line: &Line, with_time: bool) -> Result<(), Closed> {
         if self.json {
             return print(&line.to_json());
         }
-        match self.human(line, with_time) {
+        let text = match self.format {
+            Some(format) => line.to_state().map(|state| format.render(&state, line.ts, &Zoned::now())),
+            None => self.human(line, with_time),
+        };
+        match text {
             Some(text) => print(&text),
             None => Ok(()),
         }
@@ -83,8 +101,7 @@ impl Output {
     fn human(self, line: &Line, with_time: bool) -> Option<String> {
         let state = line.to_state()?;
         let time = if with_time { format!("{}  ", clock(line.ts, "%H:%M:%S")) } else { String::new() };
-        let name = state.display_name();
-        let name = text::visible(name.strip_prefix("sip:").unwrap_or(name));
+        let name = shown_name(&state);
         let symbol = if self.terminal { format!("{} ", symbol(&state)) } else { String::new() };
         let headline = text::visible(&state.headline());
         let since = state.since.filter(|_| state.status().is_some()).map(|at| format!("since {}", clock(at, "%H:%M")));
@@ -174,10 +191,20 @@ impl Row {
 
 /// Returns a time of today in the given format, another with its date.
 fn clock(at: Timestamp, format: &str) -> String {
-    let zone = TimeZone::system();
-    let (at, now) = (at.to_zoned(zone.clone()), Timestamp::now().to_zoned(zone));
+    clock_at(at, format, &Zoned::now())
+}
+
+/// Does so for another `now`, in its time zone.
+pub(super) fn clock_at(at: Timestamp, format: &str, now: &Zoned) -> String {
+    let at = at.to_zoned(now.time_zone().clone());
     let date = if at.date() == now.date() { String::new() } else { format!("{} ", at.strftime("%Y-%m-%d")) };
     format!("{date}{}", at.strftime(format))
+}
+
+/// Returns the name that people know, safe to print.
+pub(super) fn shown_name(state: &PresentityState) -> String {
+    let name = state.display_name();
+    text::visible(name.strip_prefix("sip:").unwrap_or(name))
 }
 
 fn shown_watcher(watcher: &WatcherInfo) -> String {
@@ -186,7 +213,7 @@ fn shown_watcher(watcher: &WatcherInfo) -> String {
 }
 
 /// Says why a state is not what one would wish.
-fn why(state: &PresentityState) -> Option<String> {
+pub(super) fn why(state: &PresentityState) -> Option<String> {
     if let Some(warning) = &state.warning {
         return Some(warning.clone());
     }
@@ -199,7 +226,7 @@ fn why(state: &PresentityState) -> Option<String> {
 }
 
 /// Colour is never alone: each status has a sign of its own.
-fn symbol(state: &PresentityState) -> &'static str {
+pub(super) fn symbol(state: &PresentityState) -> &'static str {
     match (state.freshness, state.status()) {
         (Freshness::Pending, _) => "?",
         (Freshness::Rejected | Freshness::Failed(_), _) => "!",

@@ -170,10 +170,7 @@ impl PresentityState {
             let own = self.status().map(own_activities).unwrap_or_default();
             for activity in info.activities.iter().filter(|activity| says_more(activity, own, &status)) {
                 line.push_str(", ");
-                match activity {
-                    Activity::Other(text) => line.push_str(text),
-                    named => line.push_str(named.name()),
-                }
+                line.push_str(activity.words());
             }
             let note = info.note.as_ref().map(|note| note.text.as_str());
             if let Some(note) =
@@ -183,16 +180,26 @@ impl PresentityState {
                 line.push_str(note);
             }
         }
-        if self.freshness != Freshness::Fresh && !(self.freshness == Freshness::Unknown && self.status().is_none()) {
-            line.push_str(" (");
-            line.push_str(self.freshness.word());
-            if let Some(code) = self.code() {
-                line.push_str(": ");
-                line.push_str(&code.to_string());
-            }
-            line.push(')');
-        }
+        line.push_str(&self.doubt());
         line
+    }
+
+    /// Returns the status with what is not sure about it: `busy`, `busy (stale)`, `unknown (failed: 404)`.
+    ///
+    /// The text of a custom status is in it as it came.
+    pub fn status_with_doubt(&self) -> String {
+        format!("{}{}", self.shown_status(), self.doubt())
+    }
+
+    /// Says in parentheses how sure the state is, where that is worth a word.
+    fn doubt(&self) -> String {
+        let nothing_known = self.freshness == Freshness::Unknown && self.status().is_none();
+        match (self.freshness, self.code()) {
+            (Freshness::Fresh, _) => String::new(),
+            _ if nothing_known => String::new(),
+            (freshness, Some(code)) => format!(" ({}: {code})", freshness.word()),
+            (freshness, None) => format!(" ({})", freshness.word()),
+        }
     }
 
     /// Makes the JSON line of this state; `seq` rises by one in a stream.
@@ -225,11 +232,7 @@ fn own_activities(status: &PresenceStatus) -> &'static [Activity] {
 }
 
 fn says_more(activity: &Activity, own: &[Activity], status: &str) -> bool {
-    let named = match activity {
-        Activity::Other(text) => text,
-        named => named.name(),
-    };
-    !own.contains(activity) && *activity != Activity::Unknown && !named.eq_ignore_ascii_case(status)
+    !own.contains(activity) && *activity != Activity::Unknown && !activity.words().eq_ignore_ascii_case(status)
 }
 
 /// A note that only repeats the status, as our own documents and others carry it.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use activity::{Activity, UnknownActivity};
 pub use words::{Chosen, Query, StatusArg, UnknownStatus};
-pub(crate) use words::{ReadAs, read_as};
+pub(crate) use words::{ReadAs, did_you_mean, most_like, read_as};
 
 /// The status of a presentity, in seven values: a summary that every peer's document is read as.
 ///

@@ -106,6 +106,16 @@ activities! {
     Worship = "worship",
 }
 
+impl Activity {
+    /// Returns what people read: the name, or the text of another one, as the peer wrote it.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Other(text) => text,
+            named => named.name(),
+        }
+    }
+}
+
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

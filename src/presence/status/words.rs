@@ -239,19 +239,25 @@ fn nearest_status(word: &str) -> Option<String> {
 
 /// Returns the word that is most like `word`, if any is like it at all.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let elsewhere = |(elsewhere, _): &&(&str, &str)| elsewhere.eq_ignore_ascii_case(word);
+    if let Some((_, here)) = ELSEWHERE.iter().find(elsewhere) {
+        return Some((*here).to_owned());
+    }
+    most_like(word, known).map(str::to_owned)
+}
+
+/// Returns the known word that `word` is most likely a typing error of, if it is like one at all.
+pub(crate) fn most_like<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A long text is no mistyped word, and comparing it would cost its length squared.
     if word.len() > 64 {
         return None;
     }
     let word = word.to_lowercase();
-    if let Some((_, here)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == word) {
-        return Some((*here).to_owned());
-    }
     known
         .map(|candidate| (candidate, strsim::damerau_levenshtein(&word, candidate)))
         .min_by_key(|(_, distance)| *distance)
         .filter(|(candidate, distance)| *distance <= 1 + candidate.len() / 3)
-        .map(|(candidate, _)| candidate.to_owned())
+        .map(|(candidate, _)| candidate)
 }
 
 pub(crate) fn did_you_mean(nearest: Option<&str>) -> String {
