@@ -76,6 +76,8 @@ pub(super) enum Command {
     Config(Config),
     /// Show everything at once on this machine, with nothing to configure
     Demo,
+    /// Say what a SIP status code, a reason, a word or an exit code means, and what to do about it
+    Explain(Explain),
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,6 +178,13 @@ pub(super) enum ConfigCommand {
     Check,
     /// Print a configuration with every key and its default
     Example,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    /// 489, reason=probation, stale, dns, exit 11
+    #[arg(value_name = "CODE|REASON", required = true)]
+    pub(super) what: Vec<String>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -5,6 +5,7 @@ mod args;
 mod config;
 mod demo;
 mod exit;
+mod explain;
 mod format;
 mod keys;
 mod looking;
@@ -77,10 +78,8 @@ async fn run(args: Args) -> Result<Exit, Failed> {
     let output = Output::new(&global)?;
     let env = Environment::of_process()?;
     let paths = Paths::new(global.config.as_deref(), &env);
-    if let Command::Config(args) = &command
-        && let Some(exit) = config::without_settings(args, &paths)
-    {
-        return Ok(exit);
+    if let Some(done) = without_settings(&command, &paths, output) {
+        return done;
     }
     let settings = Settings::load(global.config.as_deref(), &env)?;
     let context = Context { args: global, env, paths, settings, output, started: tokio::time::Instant::now() };
@@ -93,6 +92,17 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         Command::Agent(args) => agent::run(&context, &args).await,
         Command::Config(args) => config::run(&context, &args),
         Command::Demo => demo::run(context).await,
+        // Done already.
+        Command::Explain(_) => Ok(Exit::Done),
+    }
+}
+
+/// Runs what has to work also when the configuration is broken.
+fn without_settings(command: &Command, paths: &Paths, output: Output) -> Option<Result<Exit, Failed>> {
+    match command {
+        Command::Config(args) => config::without_settings(args, paths).map(Ok),
+        Command::Explain(args) => Some(explain::run(output, args)),
+        _ => None,
     }
 }
 

@@ -1,16 +1,16 @@
 //! `show`: one look, then exit.
 
-use super::{Context, Exit, Failed, args::Show, looking, output::Closed};
-use crate::client::{Freshness, Kind, Line};
+use super::{Context, Exit, Failed, args::Show, explain::hint, looking, output::Closed};
+use crate::client::{Freshness, Kind};
 
 /// Looks at targets once.
 pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
     let targets = looking::each_once(&args.targets);
     let limit = looking::limit(&context);
-    let mut exits: Vec<Exit> = Vec::new();
+    let mut found: Vec<Freshness> = Vec::new();
     let looked = tokio::time::timeout(limit, async {
         let mut source = looking::Source::open(&context, &targets, true).await?;
-        let read = look(&context, &mut source, &mut exits).await?;
+        let read = look(&context, &mut source, &mut found).await?;
         Ok::<_, Failed>((source, read))
     })
     .await;
@@ -23,7 +23,8 @@ pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
             return Ok(closed.into());
         }
     }
-    let missing = targets.len().saturating_sub(exits.len());
+    let missing = targets.len().saturating_sub(found.len());
+    let mut exits: Vec<Exit> = found.iter().copied().map(Exit::of_freshness).collect();
     exits.extend(std::iter::repeat_n(Exit::Unreachable, missing));
     let exit = match exits.first() {
         Some(first) if exits.iter().all(|exit| exit == first) => *first,
@@ -31,6 +32,10 @@ pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
         None => Exit::Done,
     };
     if missing == 0 {
+        let failed = found.into_iter().find(|freshness| Exit::of_freshness(*freshness) != Exit::Done);
+        if let Some(hint) = failed.and_then(hint) {
+            context.output.tell(&format!("hint: {hint}"));
+        }
         return Ok(exit);
     }
     let whom = match &targets[..] {
@@ -48,22 +53,15 @@ pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
 async fn look(
     context: &Context,
     source: &mut looking::Source,
-    exits: &mut Vec<Exit>,
+    found: &mut Vec<Freshness>,
 ) -> Result<Result<(), Closed>, Failed> {
     while let Some(lines) = source.next().await? {
         for line in lines.iter().filter(|line| line.kind == Kind::Snapshot) {
-            exits.push(exit_of(line));
+            found.push(line.to_freshness().unwrap_or_default());
             if let Err(closed) = context.output.line(line, false) {
                 return Ok(Err(closed));
-            }
-            if line.to_freshness() == Some(Freshness::Unknown) {
-                context.output.tell("hint: they may have to approve you first; `sippresence watch` asks for it");
             }
         }
     }
     Ok(Ok(()))
-}
-
-fn exit_of(line: &Line) -> Exit {
-    Exit::of_freshness(line.to_freshness().unwrap_or_default())
 }

@@ -7,6 +7,7 @@
 pub mod buddy;
 pub mod core;
 pub mod event;
+pub mod explain;
 pub mod info;
 pub mod pidf;
 pub mod policy;

@@ -4,6 +4,7 @@
 mod agent;
 mod bad_days;
 mod control;
+mod explain;
 mod format;
 mod hostile;
 mod looking;
