@@ -1,10 +1,16 @@
 //! What can be written on the command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsStr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{
+    Arg, ArgAction, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, StringValueParser, TypedValueParser},
+};
 
-use crate::config::{Listen, parse_duration};
+use crate::{
+    client::StatusArg,
+    config::{Listen, parse_duration},
+};
 
 /// SIP presence for people who live in a terminal.
 #[derive(Debug, Parser)]
@@ -78,12 +84,16 @@ pub(super) enum Command {
     Demo,
     /// Say what a SIP status code, a reason, a word or an exit code means, and what to do about it
     Explain(Explain),
+    /// Print what completes these commands in a shell
+    Completions(Completions),
+    /// Print a manual page, of the whole or of a command
+    Man(Man),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Set {
     /// available, busy, away, dnd, offline, in-call; meeting, lunch or another RPID name; brb; custom:TEXT
-    #[arg(value_name = "STATUS")]
+    #[arg(value_name = "STATUS", value_parser = StatusWords, hide_possible_values = true)]
     pub(super) status: String,
     /// Add a note for people
     #[arg(long, value_name = "TEXT")]
@@ -185,6 +195,38 @@ pub(super) struct Explain {
     /// 489, reason=probation, stale, dns, exit 11
     #[arg(value_name = "CODE|REASON", required = true)]
     pub(super) what: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Completions {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Man {
+    /// Of this command, such as `watchers allow`
+    #[arg(value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+/// Any status; the words that there are complete in a shell.
+///
+/// Whether it is one is said by the command itself, with the nearest word.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StatusWords;
+
+impl TypedValueParser for StatusWords {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(StatusArg::words().map(PossibleValue::new)))
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -9,6 +9,7 @@ mod explain;
 mod format;
 mod keys;
 mod looking;
+mod manual;
 mod output;
 mod set;
 mod show;
@@ -93,7 +94,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         Command::Config(args) => config::run(&context, &args),
         Command::Demo => demo::run(context).await,
         // Done already.
-        Command::Explain(_) => Ok(Exit::Done),
+        Command::Explain(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
     }
 }
 
@@ -102,6 +103,8 @@ fn without_settings(command: &Command, paths: &Paths, output: Output) -> Option<
     match command {
         Command::Config(args) => config::without_settings(args, paths).map(Ok),
         Command::Explain(args) => Some(explain::run(output, args)),
+        Command::Completions(args) => Some(Ok(manual::completions(args))),
+        Command::Man(args) => Some(manual::page(args)),
         _ => None,
     }
 }

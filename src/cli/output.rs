@@ -253,15 +253,17 @@ fn terminal_width() -> usize {
 }
 
 fn print(text: &str) -> Result<(), Closed> {
+    write_out(&[text.as_bytes(), b"\n"])
+}
+
+fn write_out(parts: &[&[u8]]) -> Result<(), Closed> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()).map_err(
-        |error| {
-            if error.kind() != io::ErrorKind::BrokenPipe {
-                say(&format!("sippresence: cannot write to stdout: {error}"));
-            }
-            Closed(error.kind())
-        },
-    )
+    parts.iter().try_for_each(|part| stdout.write_all(part)).and_then(|()| stdout.flush()).map_err(|error| {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            say(&format!("sippresence: cannot write to stdout: {error}"));
+        }
+        Closed(error.kind())
+    })
 }
 
 fn say(text: &str) {
@@ -272,6 +274,11 @@ fn say(text: &str) {
 /// Prints text as it is.
 pub(super) fn print_text(text: &str) -> Exit {
     print(text).map_or_else(Into::into, |()| Exit::Done)
+}
+
+/// Prints a file's bytes as they are.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Closed> {
+    write_out(&[bytes])
 }
 
 /// Prints why a command failed, in one line, and the way out in one more.

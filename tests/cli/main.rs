@@ -8,4 +8,5 @@ mod explain;
 mod format;
 mod hostile;
 mod looking;
+mod manual;
 mod support;
