@@ -478,6 +478,7 @@ fn every_kind_of_line_holds_against_the_json_schema() {
         state.subscription = Some(subscription.clone());
         state.previous = Some(Previous::of(Some(&PresenceStatus::Custom("Tea".into())), Some(now())));
         state.warning = Some("the document is about somebody else".into());
+        state.document = Some(String::from_utf8_lossy(&corpus(&file)).as_ref().into());
         for kind in [Kind::Snapshot, Kind::Change, Kind::Freshness] {
             check(&state.to_line(kind, 1, now()));
         }

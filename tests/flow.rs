@@ -179,6 +179,23 @@ fn w_a30_to_w_a32_fetch() {
 }
 
 #[test]
+fn a_document_is_kept_as_it_came_by_the_look_that_asks_for_it_and_by_no_other() {
+    for how in [Subscribing::Raw, Subscribing::Once, Subscribing::Lasting] {
+        let mut flow = Flow::new(&[("alice@192.0.2.10", Action::Allow)]);
+        flow.bob.publish(PresenceStatus::Away, Some("Back at 10:30"));
+        let id = flow.watch(how);
+        for _ in 0..3 {
+            flow.pass_everything();
+        }
+        let state = flow.alice.core.state(id).unwrap();
+        assert_eq!(state.status(), Some(&PresenceStatus::Away));
+        let document = state.document.as_deref().filter(|document| document.contains("Back at 10:30"));
+        assert_eq!(document.is_some(), how == Subscribing::Raw, "{how:?}");
+        assert_eq!(state.document.is_some(), how == Subscribing::Raw);
+    }
+}
+
+#[test]
 fn w_a40_notifier_stops() {
     let mut flow = Flow::new(&[("alice@192.0.2.10", Action::Allow)]);
     flow.bob.publish(PresenceStatus::Available, None);

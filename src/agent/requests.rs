@@ -19,8 +19,11 @@ const SHOW_WITHIN: Duration = Duration::from_secs(40);
 pub(super) async fn serve(mut connection: Connection, shared: &Shared) {
     loop {
         let served = match connection.read::<Request>().await {
-            Ok(Some(Request::Show { targets })) => stream(&mut connection, shared, &targets, true).await,
-            Ok(Some(Request::Watch { targets })) => stream(&mut connection, shared, &targets, false).await,
+            Ok(Some(Request::Show { targets, raw })) => {
+                let how = if raw { Look::Raw } else { Look::Once };
+                stream(&mut connection, shared, &targets, how).await
+            }
+            Ok(Some(Request::Watch { targets })) => stream(&mut connection, shared, &targets, Look::Lasting).await,
             Ok(Some(request)) => {
                 let stops = matches!(request, Request::Stop {});
                 let reply = answer(request, shared).await;
@@ -122,19 +125,32 @@ async fn decide(shared: &Shared, who: &[String], list: Option<&str>) -> Reply {
     }
 }
 
+/// How long and how closely to look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Once,
+    Raw,
+    Lasting,
+}
+
 /// Sends lines until there are no more, or the other end has gone.
 async fn stream(
     connection: &mut Connection,
     shared: &Shared,
     targets: &[String],
-    once: bool,
+    how: Look,
 ) -> Result<(), ControlError> {
+    let once = how != Look::Lasting;
     if targets.is_empty() {
         return connection.write(&Reply::error(2, "there is no target")).await;
     }
     let mut lines = Lines::new();
     for target in targets {
-        if let Err(error) = lines.add(&shared.client, target, once).await {
+        let added = match how {
+            Look::Raw => lines.add_raw(&shared.client, target).await,
+            Look::Once | Look::Lasting => lines.add(&shared.client, target, once).await,
+        };
+        if let Err(error) = added {
             return connection.write(&refuse(&error)).await;
         }
     }

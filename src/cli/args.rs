@@ -108,6 +108,9 @@ pub(super) struct Show {
     /// Whom: alice@host, alice@192.168.1.100:5060, sip:…
     #[arg(value_name = "TARGET", required = true)]
     pub(super) targets: Vec<String>,
+    /// Print their documents as they came
+    #[arg(long)]
+    pub(super) raw: bool,
 }
 
 #[derive(Debug, clap::Args)]

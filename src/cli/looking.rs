@@ -62,6 +62,14 @@ fn no_answer(context: &Context) -> Failed {
     Failed::new(Exit::Unreachable, format!("the agent did not answer within {waited}"))
 }
 
+/// How long and how closely to look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Once,
+    Raw,
+    Lasting,
+}
+
 /// Where lines come from.
 pub(super) enum Source {
     /// The agent.
@@ -81,11 +89,22 @@ pub(super) enum Source {
 impl Source {
     /// Begins to look at targets, by the agent if one runs that can reach them all.
     pub(super) async fn open(context: &Context, targets: &[String], once: bool) -> Result<Self, Failed> {
+        Self::begin(context, targets, if once { Look::Once } else { Look::Lasting }).await
+    }
+
+    /// Begins to look at targets once, in lines that have their documents as they came.
+    pub(super) async fn open_raw(context: &Context, targets: &[String]) -> Result<Self, Failed> {
+        Self::begin(context, targets, Look::Raw).await
+    }
+
+    async fn begin(context: &Context, targets: &[String], how: Look) -> Result<Self, Failed> {
+        let once = how != Look::Lasting;
         if let Some(mut agent) = agent(context).await?
             && reaches(&agent, targets)
         {
             let targets = targets.to_vec();
-            let request = if once { Request::Show { targets } } else { Request::Watch { targets } };
+            let raw = how == Look::Raw;
+            let request = if once { Request::Show { targets, raw } } else { Request::Watch { targets } };
             ask(&mut agent, &request, context).await?;
             return Ok(Self::Agent { agent, told: BTreeMap::new(), seq: 0, once, lost: false });
         }
@@ -106,7 +125,10 @@ impl Source {
             .await?;
         let mut lines = Lines::new();
         for target in &targets {
-            lines.add(&client, target, once).await?;
+            match how {
+                Look::Raw => lines.add_raw(&client, target).await?,
+                Look::Once | Look::Lasting => lines.add(&client, target, once).await?,
+            }
         }
         Ok(Self::Own { lines, client, once, ended: false })
     }

@@ -90,6 +90,27 @@ impl Output {
         }
     }
 
+    /// Prints the document of a line as it came, for a terminal made visible; says on stderr where there is none,
+    /// and whose it is if it is one of several.
+    pub(super) fn document(self, line: &Line, several: bool) -> Result<(), Closed> {
+        let Some(document) = &line.document else {
+            if let Some(state) = line.to_state() {
+                let why = why(&state).map(|why| format!(" [{}]", text::visible(&why))).unwrap_or_default();
+                self.tell(&format!("{}: no document, {}{why}", shown_name(&state), text::visible(&state.headline())));
+            }
+            return Ok(());
+        };
+        if several && let Some(state) = line.to_state() {
+            self.tell(&format!("{}:", shown_name(&state)));
+        }
+        let ended = document.ends_with('\n') || !(several || self.terminal);
+        let end: &[u8] = if ended { b"" } else { b"\n" };
+        if self.terminal {
+            return write_out(&[text::visible_lines(document).as_bytes(), end]);
+        }
+        write_out(&[document.as_bytes(), end])
+    }
+
     /// Prints words on stderr, unless told to be quiet.
     pub(super) fn tell(self, text: &str) {
         if !self.quiet {

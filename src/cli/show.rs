@@ -5,12 +5,19 @@ use crate::client::{Freshness, Kind};
 
 /// Looks at targets once.
 pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
+    if args.raw && context.args.format.is_some() {
+        return Err(Failed::new(Exit::Usage, "--raw and --format exclude each other"));
+    }
     let targets = looking::each_once(&args.targets);
     let limit = looking::limit(&context);
     let mut found: Vec<Freshness> = Vec::new();
     let looked = tokio::time::timeout(limit, async {
-        let mut source = looking::Source::open(&context, &targets, true).await?;
-        let read = look(&context, &mut source, &mut found).await?;
+        let mut source = if args.raw {
+            looking::Source::open_raw(&context, &targets).await?
+        } else {
+            looking::Source::open(&context, &targets, true).await?
+        };
+        let read = look(&context, args, &mut source, &mut found).await?;
         Ok::<_, Failed>((source, read))
     })
     .await;
@@ -52,13 +59,19 @@ pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
 /// Prints what is found until there is no more, or nobody reads it.
 async fn look(
     context: &Context,
+    args: &Show,
     source: &mut looking::Source,
     found: &mut Vec<Freshness>,
 ) -> Result<Result<(), Closed>, Failed> {
     while let Some(lines) = source.next().await? {
         for line in lines.iter().filter(|line| line.kind == Kind::Snapshot) {
             found.push(line.to_freshness().unwrap_or_default());
-            if let Err(closed) = context.output.line(line, false) {
+            let printed = if args.raw && !context.output.is_json() {
+                context.output.document(line, args.targets.len() > 1)
+            } else {
+                context.output.line(line, false)
+            };
+            if let Err(closed) = printed {
                 return Ok(Err(closed));
             }
         }

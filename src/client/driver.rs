@@ -54,8 +54,20 @@ pub(super) enum Command {
     Publish(Box<Published>, oneshot::Sender<()>),
     Clear(oneshot::Sender<()>),
     Own(oneshot::Sender<Arc<OwnPresence>>),
-    Watch { uri: Uri, presentity: String, once: bool, slot: Weak<Slot>, place: u64, reply: oneshot::Sender<WatchId> },
-    Follow { key: Key, slot: Weak<Slot>, place: u64, reply: oneshot::Sender<()> },
+    Watch {
+        uri: Uri,
+        presentity: String,
+        how: Subscribing,
+        slot: Weak<Slot>,
+        place: u64,
+        reply: oneshot::Sender<WatchId>,
+    },
+    Follow {
+        key: Key,
+        slot: Weak<Slot>,
+        place: u64,
+        reply: oneshot::Sender<()>,
+    },
     Decide(String, Option<Action>, oneshot::Sender<()>),
     SetPolicy(Policy, oneshot::Sender<()>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
@@ -270,8 +282,7 @@ impl Driver {
             Command::Own(reply) => {
                 let _ = reply.send(self.core.own());
             }
-            Command::Watch { uri, presentity, once, slot, place, reply } => {
-                let how = if once { Subscribing::Once } else { Subscribing::Lasting };
+            Command::Watch { uri, presentity, how, slot, place, reply } => {
                 let id = self.core.watch(uri, &presentity, how, now, &mut self.out);
                 let unheard = Weak::clone(&slot);
                 self.follow(Key::Watch(id), slot, place);

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::{ClientError, PresenceClient, driver::Command};
 use crate::presence::{
     PresentityState,
-    core::{Key, OwnPresence, WatchId, Watcher},
+    core::{Key, OwnPresence, Subscribing, WatchId, Watcher},
 };
 
 /// The newest state of one thing.
@@ -80,11 +80,20 @@ impl Feed {
         target: &str,
         once: bool,
     ) -> Result<u64, ClientError> {
+        self.add_as(client, target, if once { Subscribing::Once } else { Subscribing::Lasting }).await
+    }
+
+    pub(super) async fn add_as(
+        &mut self,
+        client: &PresenceClient,
+        target: &str,
+        how: Subscribing,
+    ) -> Result<u64, ClientError> {
         let uri = client.resolve_self(super::parse_target(target, &client.shared.default_host)?, target);
         let place = self.next_place();
         let (slot, presentity) = (Arc::downgrade(&self.slot), shown_target(target));
         let asked = presentity.clone();
-        let id = client.ask(|reply| Command::Watch { uri, presentity: asked, once, slot, place, reply }).await?;
+        let id = client.ask(|reply| Command::Watch { uri, presentity: asked, how, slot, place, reply }).await?;
         self.watched.insert(place, Watched { client: client.clone(), id, presentity });
         Ok(place)
     }

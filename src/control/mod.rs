@@ -85,6 +85,9 @@ pub enum Request {
     Show {
         /// Whom to look at.
         targets: Vec<String>,
+        /// Whether the lines are to have the document as it came.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        raw: bool,
     },
     /// Watch targets; the reply is followed by lines until either end closes.
     Watch {

@@ -3,6 +3,8 @@
 //! One JSON object a line is the same in `watch --json`, on the control socket, in hooks and in the history. It and
 //! what people read are both made from [`PresentityState`], so they cannot disagree. What is not known is left out.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +129,8 @@ pub struct PresentityState {
     pub previous: Option<Previous>,
     /// What is odd about the last document, such as an entity that is somebody else.
     pub warning: Option<String>,
+    /// The document as it came; kept only by a look that asks for it.
+    pub document: Option<Arc<str>>,
 }
 
 impl PresentityState {
@@ -214,6 +218,7 @@ impl PresentityState {
         line.subscription.clone_from(&self.subscription);
         line.previous.clone_from(&self.previous);
         line.message.clone_from(&self.warning);
+        line.document = self.document.as_deref().map(str::to_owned);
         if let Some(info) = &self.info {
             line.set_info(info);
         }

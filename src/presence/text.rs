@@ -66,6 +66,22 @@ pub fn visible(text: &str) -> String {
     out
 }
 
+/// Returns the text as [`visible`] does, with its line ends and tabs: for documents and messages of many lines.
+pub fn visible_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (words, end) = match (line.strip_suffix("\r\n"), line.strip_suffix('\n')) {
+            (Some(words), _) => (words, "\r\n"),
+            (None, Some(words)) => (words, "\n"),
+            (None, None) => (line, ""),
+        };
+        let parts: Vec<String> = words.split('\t').map(visible).collect();
+        out.push_str(&parts.join("\t"));
+        out.push_str(end);
+    }
+    out
+}
+
 /// Returns the columns that the text takes on a terminal, counted by grapheme.
 pub fn width(text: &str) -> usize {
     if text.is_ascii() {
@@ -210,6 +226,12 @@ mod tests {
         assert_eq!(visible("a\tb\nc\rd"), "a\\tb\\nc\\u000dd");
         assert_eq!(visible("a\u{200b}b\u{200d}c\u{feff}"), "a\\u200bb\\u200dc\\ufeff");
         assert_eq!(visible("\u{e000}\u{378}\u{e0041}\u{2028}\u{3164}"), "\\ue000\\u0378\\u{e0041}\\u2028\\u3164");
+    }
+
+    #[test]
+    fn sec_07_a_text_of_many_lines_keeps_its_line_ends_and_tabs_alone() {
+        assert_eq!(visible_lines("a\tb\r\nc\n\n\u{1b}[2Jd\re\r"), "a\tb\r\nc\n\n\\u001b[2Jd\\u000de\\u000d");
+        assert_eq!(visible_lines(""), "");
     }
 
     #[test]

@@ -9,4 +9,5 @@ mod format;
 mod hostile;
 mod looking;
 mod manual;
+mod raw;
 mod support;

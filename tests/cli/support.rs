@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::{TcpListener, UdpSocket},
-    os::unix::fs::PermissionsExt,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -67,6 +67,14 @@ impl Home {
         Finished::of(self.command(args).output().unwrap())
     }
 
+    /// Runs a command on a terminal of 80 columns; returns its code and all that it showed there.
+    pub(crate) fn run_on_terminal(&self, args: &[&str]) -> (i32, String) {
+        let mut terminal = Terminal::new();
+        let mut child = terminal.start(self.command(args));
+        let shown = terminal.rest();
+        (child.wait().unwrap().code().unwrap_or(-1), shown)
+    }
+
     /// Starts the agent and waits until it answers.
     pub(crate) fn agent(&self) -> Running {
         self.agent_with(&[])
@@ -77,6 +85,45 @@ impl Home {
         let mut running = Running::start(self.command(&all));
         running.stderr_line("UDP and TCP");
         running
+    }
+}
+
+/// A pseudo-terminal, from the side of whoever looks at it.
+pub(crate) struct Terminal {
+    screen: fs::File,
+    keyboard: Option<OwnedFd>,
+}
+
+impl Terminal {
+    pub(crate) fn new() -> Self {
+        let size = nix::pty::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = nix::pty::openpty(Some(&size), None).unwrap();
+        Self { screen: pty.master.into(), keyboard: Some(pty.slave) }
+    }
+
+    /// Starts a command that has it for stdout and stderr.
+    pub(crate) fn start(&mut self, mut command: Command) -> Child {
+        let end = self.keyboard.take().unwrap();
+        command.stdout(Stdio::from(end.try_clone().unwrap())).stderr(Stdio::from(end)).spawn().unwrap()
+    }
+
+    /// Reads until the screen shows the words.
+    pub(crate) fn shows(&mut self, words: &str) -> String {
+        let mut shown = Vec::new();
+        let mut some = [0; 4096];
+        while !String::from_utf8_lossy(&shown).contains(words) {
+            let count = self.screen.read(&mut some).unwrap();
+            shown.extend_from_slice(&some[..count]);
+        }
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
+    /// Reads until the last command there has ended.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut shown = Vec::new();
+        // The end of a terminal without a program is an error.
+        let _ = self.screen.read_to_end(&mut shown);
+        String::from_utf8_lossy(&shown).into_owned()
     }
 }
 

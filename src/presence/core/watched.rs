@@ -12,6 +12,7 @@ use crate::{
         event::{Previous, SinceFrom, SubscriptionInfo},
         pidf::{self, Document},
         text::visible,
+        xml,
     },
     sip::{
         endpoint::Failure,
@@ -53,6 +54,9 @@ impl Watch {
                 self.settled = true;
             }
             (Notice::Active | Notice::Terminated(_), Some(body)) => {
+                if self.key.1 == Subscribing::Raw {
+                    state.document = Some(as_text(body, notified.charset.as_deref()).into());
+                }
                 match Document::parse(body, notified.charset.as_deref()) {
                     Ok(document) => {
                         self.doubtful = false;
@@ -180,6 +184,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// Returns a document as text, whatever it is.
+fn as_text(body: &[u8], charset: Option<&str>) -> String {
+    xml::decode(body, charset).map_or_else(|_| String::from_utf8_lossy(body).into_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Returns the wall-clock time of an instant to come.

@@ -29,6 +29,8 @@ pub enum Subscribing {
     Lasting,
     /// One look (RFC 6665 §4.4.3).
     Once,
+    /// One look that keeps the document as it came.
+    Raw,
 }
 
 /// All that we watch.
@@ -87,7 +89,7 @@ impl Core {
             contact_user: self.config.address.as_ref().user().unwrap_or_default().into(),
             package: PRESENCE,
             expires: self.config.expires,
-            fetch: how == Subscribing::Once,
+            fetch: how != Subscribing::Lasting,
             retry_cap: self.config.retry_cap,
         };
         self.watching.note_address(&target, how);

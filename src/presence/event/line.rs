@@ -298,6 +298,9 @@ pub struct Line {
     /// Words for people: the cause of an error, a warning about a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The peer's document as it came; only where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
 }
 
 /// The word of a [`Freshness`], without its code.
@@ -360,6 +363,7 @@ impl Line {
             previous: None,
             watcher: None,
             message: None,
+            document: None,
         }
     }
 
@@ -477,6 +481,7 @@ impl Line {
             subscription: self.subscription.clone(),
             previous: self.previous.clone(),
             warning: self.message.clone(),
+            document: self.document.as_deref().map(Into::into),
         })
     }
 
