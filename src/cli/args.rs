@@ -105,7 +105,7 @@ pub(super) struct Set {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…
+    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…; - reads them from stdin, one a line
     #[arg(value_name = "TARGET", required = true)]
     pub(super) targets: Vec<String>,
     /// Print their documents as they came
@@ -115,7 +115,7 @@ pub(super) struct Show {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Watch {
-    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…
+    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…; - reads them from stdin, one a line
     #[arg(value_name = "TARGET", required = true)]
     pub(super) targets: Vec<String>,
     /// End after this time

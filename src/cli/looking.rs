@@ -8,7 +8,7 @@ use super::{Context, Exit, Failed};
 use crate::{
     agent,
     client::{Freshness, Kind, Line, Lines, PresenceClient, parse_target},
-    control::{Connection, ControlError, Reply, Request},
+    control::{Connection, ControlError, MAX_LINE, Reply, Request},
 };
 
 /// How long one command to the agent may take unless told otherwise.
@@ -36,17 +36,6 @@ pub(super) async fn ask(agent: &mut Connection, request: &Request, context: &Con
     }
 }
 
-/// Returns the targets in their order, each one once however often it was named.
-pub(super) fn each_once(targets: &[String]) -> Vec<String> {
-    let mut once: Vec<String> = Vec::with_capacity(targets.len());
-    for target in targets {
-        if !once.contains(target) {
-            once.push(target.clone());
-        }
-    }
-    once
-}
-
 /// Returns the time limit of a command that is not meant to last.
 pub(super) fn limit(context: &Context) -> Duration {
     context.args.timeout.unwrap_or(ONE_SHOT)
@@ -68,6 +57,16 @@ enum Look {
     Once,
     Raw,
     Lasting,
+}
+
+impl Look {
+    fn request(self, targets: &[String]) -> Request {
+        let targets = targets.to_vec();
+        match self {
+            Self::Once | Self::Raw => Request::Show { targets, raw: self == Self::Raw },
+            Self::Lasting => Request::Watch { targets },
+        }
+    }
 }
 
 /// Where lines come from.
@@ -101,10 +100,9 @@ impl Source {
         let once = how != Look::Lasting;
         if let Some(mut agent) = agent(context).await?
             && reaches(&agent, targets)
+            && takes(&how.request(targets))
         {
-            let targets = targets.to_vec();
-            let raw = how == Look::Raw;
-            let request = if once { Request::Show { targets, raw } } else { Request::Watch { targets } };
+            let request = how.request(targets);
             ask(&mut agent, &request, context).await?;
             return Ok(Self::Agent { agent, told: BTreeMap::new(), seq: 0, once, lost: false });
         }
@@ -188,6 +186,11 @@ fn stale(told: &BTreeMap<String, Line>, mut seq: u64) -> Vec<Line> {
     }
     lines.push(Line::new(Kind::End, seq, now));
     lines
+}
+
+/// Returns whether a request fits in a line; thousands of targets do not.
+fn takes(request: &Request) -> bool {
+    serde_json::to_vec(request).is_ok_and(|line| line.len() < MAX_LINE)
 }
 
 /// Returns whether an agent that listens where this one does can reach the targets.

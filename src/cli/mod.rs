@@ -13,6 +13,7 @@ mod manual;
 mod output;
 mod set;
 mod show;
+mod targets;
 mod watch;
 mod watchers;
 

@@ -1,14 +1,15 @@
 //! `show`: one look, then exit.
 
-use super::{Context, Exit, Failed, args::Show, explain::hint, looking, output::Closed};
+use super::{Context, Exit, Failed, args::Show, explain::hint, looking, output::Closed, targets};
 use crate::client::{Freshness, Kind};
 
 /// Looks at targets once.
-pub(super) async fn run(context: Context, args: &Show) -> Result<Exit, Failed> {
+pub(super) async fn run(mut context: Context, args: &Show) -> Result<Exit, Failed> {
     if args.raw && context.args.format.is_some() {
         return Err(Failed::new(Exit::Usage, "--raw and --format exclude each other"));
     }
-    let targets = looking::each_once(&args.targets);
+    let targets = targets::named(&args.targets)?;
+    context.started = tokio::time::Instant::now();
     let limit = looking::limit(&context);
     let mut found: Vec<Freshness> = Vec::new();
     let looked = tokio::time::timeout(limit, async {

@@ -2,19 +2,18 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use super::{
-    Context, Exit, Failed,
-    args::Watch,
-    looking::{Source, each_once},
-    output::Closed,
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
 };
+
+use super::{Context, Exit, Failed, args::Watch, looking::Source, output::Closed, targets};
 use crate::client::{Kind, Line};
 
 /// Follows targets.
-pub(super) async fn run(context: Context, args: &Watch) -> Result<Exit, Failed> {
-    let targets = each_once(&args.targets);
+pub(super) async fn run(mut context: Context, args: &Watch) -> Result<Exit, Failed> {
+    let targets = targets::named(&args.targets)?;
+    context.started = Instant::now();
     let mut signals = Signals::new();
     let mut source = tokio::select! {
         source = Source::open(&context, &targets, false) => source?,

@@ -11,3 +11,4 @@ mod looking;
 mod manual;
 mod raw;
 mod support;
+mod targets;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, UdpSocket},
     os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::PathBuf,
@@ -65,6 +65,15 @@ impl Home {
 
     pub(crate) fn run(&self, args: &[&str]) -> Finished {
         Finished::of(self.command(args).output().unwrap())
+    }
+
+    pub(crate) fn run_with_stdin(&self, args: &[&str], stdin: &[u8]) -> Finished {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that has seen enough does not read the rest.
+        let _ = child.stdin.take().unwrap().write_all(stdin);
+        Finished::of(child.wait_with_output().unwrap())
     }
 
     /// Runs a command on a terminal of 80 columns; returns its code and all that it showed there.
