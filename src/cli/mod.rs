@@ -11,6 +11,7 @@ mod keys;
 mod looking;
 mod manual;
 mod output;
+mod progress;
 mod set;
 mod show;
 mod targets;
@@ -123,7 +124,7 @@ fn log_to_stderr(verbose: u8) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(output::stderr_takes_color())
-        .with_writer(std::io::stderr)
+        .with_writer(output::log_writer)
         // Its own complaint about a stderr that is gone would be a panic.
         .log_internal_errors(false)
         .try_init();

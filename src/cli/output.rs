@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write as _},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use jiff::{Timestamp, Zoned};
@@ -111,6 +112,11 @@ impl Output {
         write_out(&[document.as_bytes(), end])
     }
 
+    /// Returns the line of stderr that says what goes on.
+    pub(super) fn status(self) -> Status {
+        Status { silent: self.quiet, terminal: io::stderr().is_terminal(), width: self.width, said: false }
+    }
+
     /// Prints words on stderr, unless told to be quiet.
     pub(super) fn tell(self, text: &str) {
         if !self.quiet {
@@ -168,6 +174,54 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// Whether a status stands on the terminal, at the cursor: it has to go before anything else is written.
+static STATUS: AtomicBool = AtomicBool::new(false);
+
+/// A line of stderr that says what goes on: rewritten in its place on a terminal, else said once.
+#[derive(Debug)]
+pub(super) struct Status {
+    silent: bool,
+    terminal: bool,
+    width: usize,
+    said: bool,
+}
+
+impl Status {
+    /// Says how it stands now; where it is said already, only a terminal is told anew.
+    pub(super) fn show(&mut self, words: impl FnOnce() -> Option<String>) {
+        if self.silent || self.said && !self.terminal {
+            return;
+        }
+        let Some(words) = words() else { return };
+        self.said = true;
+        if !self.terminal {
+            return say(&words);
+        }
+        let words = text::truncate_to_width(&words, self.width.saturating_sub(1));
+        STATUS.store(true, Ordering::Relaxed);
+        // As with all words: who does not read them does not miss them.
+        let _ = write!(io::stderr(), "\r\x1b[K{words}");
+    }
+}
+
+impl Drop for Status {
+    fn drop(&mut self) {
+        clear_status();
+    }
+}
+
+fn clear_status() {
+    if STATUS.swap(false, Ordering::Relaxed) {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+}
+
+/// Returns where the log goes.
+pub(super) fn log_writer() -> io::Stderr {
+    clear_status();
+    io::stderr()
 }
 
 /// One line for a terminal, in parts.
@@ -278,6 +332,7 @@ fn print(text: &str) -> Result<(), Closed> {
 }
 
 fn write_out(parts: &[&[u8]]) -> Result<(), Closed> {
+    clear_status();
     let mut stdout = io::stdout().lock();
     parts.iter().try_for_each(|part| stdout.write_all(part)).and_then(|()| stdout.flush()).map_err(|error| {
         if error.kind() != io::ErrorKind::BrokenPipe {
@@ -288,6 +343,7 @@ fn write_out(parts: &[&[u8]]) -> Result<(), Closed> {
 }
 
 fn say(text: &str) {
+    clear_status();
     // Where nobody reads our words there is nobody to tell of that; it is no reason to end.
     let _ = writeln!(io::stderr(), "{text}");
 }

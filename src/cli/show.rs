@@ -1,7 +1,23 @@
 //! `show`: one look, then exit.
 
-use super::{Context, Exit, Failed, args::Show, explain::hint, looking, output::Closed, targets};
-use crate::client::{Freshness, Kind};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Context, Exit, Failed,
+    args::Show,
+    explain::hint,
+    looking::{self, Source},
+    output::Closed,
+    progress::Progress,
+    targets,
+    watch::Signals,
+};
+use crate::client::{Freshness, Kind, text::visible};
+
+/// How long taking back may take once we were told to end.
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// Looks at targets once.
 pub(super) async fn run(mut context: Context, args: &Show) -> Result<Exit, Failed> {
@@ -9,24 +25,26 @@ pub(super) async fn run(mut context: Context, args: &Show) -> Result<Exit, Faile
         return Err(Failed::new(Exit::Usage, "--raw and --format exclude each other"));
     }
     let targets = targets::named(&args.targets)?;
-    context.started = tokio::time::Instant::now();
+    context.started = Instant::now();
     let limit = looking::limit(&context);
+    let end_at = context.started + limit;
+    let mut signals = Signals::new();
+    let mut source = None;
     let mut found: Vec<Freshness> = Vec::new();
-    let looked = tokio::time::timeout(limit, async {
-        let mut source = if args.raw {
-            looking::Source::open_raw(&context, &targets).await?
-        } else {
-            looking::Source::open(&context, &targets, true).await?
-        };
-        let read = look(&context, args, &mut source, &mut found).await?;
-        Ok::<_, Failed>((source, read))
-    })
-    .await;
+    let looked = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            // Peers that have not answered would keep us from leaving; a look that they answer later ends by itself.
+            let _ = tokio::time::timeout(LEAVING, goodbye(source, &mut signals)).await;
+            return Ok(Exit::Signal(signal));
+        }
+        looked = timeout_at(end_at, look(&context, args, &targets, end_at, &mut source, &mut found)) => looked,
+    };
     let in_time = looked.is_ok();
     if let Ok(looked) = looked {
-        let (source, read) = looked?;
+        let read = looked?;
         // What was asked for is told by now: the goodbye has a limit of its own.
-        source.close().await;
+        goodbye(source, &mut signals).await;
         if let Err(closed) = read {
             return Ok(closed.into());
         }
@@ -57,18 +75,37 @@ pub(super) async fn run(mut context: Context, args: &Show) -> Result<Exit, Faile
     Err(Failed::new(exit, format!("{whom}: no answer within {waited}")).with_hint("`--timeout` waits longer"))
 }
 
+/// Takes back what was asked; a signal does not wait for that.
+async fn goodbye(source: Option<Source>, signals: &mut Signals) {
+    if let Some(source) = source {
+        tokio::select! {
+            () = source.close() => {}
+            _ = signals.next() => {}
+        }
+    }
+}
+
 /// Prints what is found until there is no more, or nobody reads it.
 async fn look(
     context: &Context,
     args: &Show,
-    source: &mut looking::Source,
+    targets: &[String],
+    end_at: Instant,
+    source: &mut Option<Source>,
     found: &mut Vec<Freshness>,
 ) -> Result<Result<(), Closed>, Failed> {
-    while let Some(lines) = source.next().await? {
+    let mut progress = Progress::new(context.output);
+    let opening = async {
+        if args.raw { Source::open_raw(context, targets).await } else { Source::open(context, targets, true).await }
+    };
+    let source = source.insert(progress.during(opening, &whom(targets, 0), Some(end_at)).await?);
+    loop {
+        let whom = whom(targets, found.len());
+        let Some(lines) = progress.during(source.next(), &whom, Some(end_at)).await? else { return Ok(Ok(())) };
         for line in lines.iter().filter(|line| line.kind == Kind::Snapshot) {
             found.push(line.to_freshness().unwrap_or_default());
             let printed = if args.raw && !context.output.is_json() {
-                context.output.document(line, args.targets.len() > 1)
+                context.output.document(line, targets.len() > 1)
             } else {
                 context.output.line(line, false)
             };
@@ -77,5 +114,12 @@ async fn look(
             }
         }
     }
-    Ok(Ok(()))
+}
+
+/// Names those of whom nothing is known yet.
+fn whom(targets: &[String], found: usize) -> String {
+    match targets {
+        [only] => visible(only),
+        all => format!("{} of {}", all.len().saturating_sub(found), all.len()),
+    }
 }

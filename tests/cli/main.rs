@@ -9,6 +9,7 @@ mod format;
 mod hostile;
 mod looking;
 mod manual;
+mod progress;
 mod raw;
 mod support;
 mod targets;
