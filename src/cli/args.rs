@@ -139,6 +139,8 @@ pub(super) struct Watchers {
 pub(super) enum WatchersCommand {
     /// Show who watches me and who waits for my approval
     List,
+    /// Show only who waits for my approval
+    Pending,
     /// Let them see me
     Allow(Who),
     /// Show me to them as offline

@@ -13,7 +13,8 @@ use crate::{
 /// Lists watchers or decides about them.
 pub(super) async fn run(context: &Context, args: Watchers) -> Result<Exit, Failed> {
     match args.command.unwrap_or(WatchersCommand::List) {
-        WatchersCommand::List => list(context).await,
+        WatchersCommand::List => list(context, false).await,
+        WatchersCommand::Pending => list(context, true).await,
         WatchersCommand::Allow(who) => decide(context, who.who, Some(List::Allow), "may see you").await,
         WatchersCommand::PoliteBlock(who) => {
             decide(context, who.who, Some(List::PoliteBlock), "sees you as offline").await
@@ -23,13 +24,16 @@ pub(super) async fn run(context: &Context, args: Watchers) -> Result<Exit, Faile
     }
 }
 
-async fn list(context: &Context) -> Result<Exit, Failed> {
+async fn list(context: &Context, pending: bool) -> Result<Exit, Failed> {
     let mut agent = agent(context).await?.ok_or_else(Failed::no_agent)?;
-    let reply = ask(&mut agent, &Request::Watchers {}, context).await?;
-    if reply.watchers.is_empty() {
-        context.output.tell("nobody watches you");
+    let mut watchers = ask(&mut agent, &Request::Watchers {}, context).await?.watchers;
+    if pending {
+        watchers.retain(|watcher| watcher.state == "pending" || watcher.state == "waiting");
     }
-    Ok(context.output.watchers(&reply.watchers).map_or_else(Into::into, |()| Exit::Done))
+    if watchers.is_empty() {
+        context.output.tell(if pending { "nobody waits for your approval" } else { "nobody watches you" });
+    }
+    Ok(context.output.watchers(&watchers).map_or_else(Into::into, |()| Exit::Done))
 }
 
 /// Writes a decision down; a running agent puts it in force at once.

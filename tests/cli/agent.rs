@@ -54,6 +54,24 @@ fn a_stranger_waits_and_each_decision_reaches_it_at_once() {
 }
 
 #[test]
+fn those_who_wait_are_listed_without_those_who_watch() {
+    let (alice, bob, eve) = (Home::new("alice"), Home::new("bob"), Home::new("eve"));
+    alice.run(&["watchers", "allow", "bob@127.0.0.1"]);
+    let _agent = alice.agent();
+    let nobody = alice.run(&["watchers", "pending"]);
+    let words = (nobody.code, nobody.out.as_str(), nobody.err.as_str());
+    assert_eq!(words, (0, "", "nobody waits for your approval\n"));
+    let mut watches = Running::start(bob.command(&["watch", &alice.address()]));
+    watches.line(&["offline"]);
+    let mut waits = Running::start(eve.command(&["watch", &alice.address()]));
+    waits.line(&["pending"]);
+    let pending = alice.run(&["watchers", "pending"]);
+    assert!(pending.out.starts_with("eve@127.0.0.1  waits for your approval"), "{pending:?}");
+    assert_eq!(pending.out.lines().count(), 1, "{pending:?}");
+    assert_eq!(alice.run(&["watchers", "list"]).out.lines().count(), 2);
+}
+
+#[test]
 fn a_decision_without_an_agent_is_written_down_for_the_next_one() {
     let (alice, bob) = (Home::new("alice"), Home::new("bob"));
     assert_eq!(alice.run(&["watchers", "allow", "bob@127.0.0.1"]).code, 0);
