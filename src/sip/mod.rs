@@ -13,6 +13,7 @@ pub mod header;
 pub mod ids;
 pub mod locate;
 pub mod message;
+pub mod redact;
 #[cfg(feature = "rsip")]
 pub mod rsip;
 pub mod slab;
