@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::{
     Action, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Shared, Timing,
     driver::{COMMANDS, Driver},
+    trace::{BEHIND, Tracer},
 };
 use crate::{
     net::{
@@ -211,12 +212,13 @@ impl ClientBuilder {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (releases, given_up) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS);
-        let driver = Driver::new(core, listeners, inbox, given_up, events.clone())?;
+        let (trace, _) = broadcast::channel(BEHIND);
+        let driver = Driver::new(core, listeners, inbox, given_up, events.clone(), Tracer::new(trace.clone()))?;
         tokio::spawn(driver.run());
         let default_host = address.as_ref().host_text().to_owned();
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();
-        let shared = Shared { address, user, locals, default_host, commands, releases, events };
+        let shared = Shared { address, user, locals, default_host, commands, releases, events, trace };
         Ok(PresenceClient { shared: Arc::new(shared) })
     }
 }

@@ -18,6 +18,7 @@ use tracing::{trace, warn};
 use super::{
     Action, Policy, PresenceEvent, Published,
     feed::{Item, Slot},
+    trace::Tracer,
 };
 use crate::{
     net::{
@@ -103,6 +104,7 @@ pub(super) struct Driver {
     inbox: mpsc::Receiver<Command>,
     released: mpsc::UnboundedReceiver<Release>,
     events: broadcast::Sender<PresenceEvent>,
+    tracer: Tracer,
     readers: HashMap<Key, Vec<Reader>>,
     waiting: VecDeque<(SocketAddr, SocketAddr, Packet)>,
     sleeper: Sleeper,
@@ -129,6 +131,7 @@ impl Driver {
         inbox: mpsc::Receiver<Command>,
         released: mpsc::UnboundedReceiver<Release>,
         events: broadcast::Sender<PresenceEvent>,
+        tracer: Tracer,
     ) -> io::Result<Self> {
         let (stream_sender, stream_events) = mpsc::channel(STREAM_EVENTS);
         let (answer_sender, answers) = mpsc::channel(STREAM_EVENTS);
@@ -145,6 +148,7 @@ impl Driver {
             inbox,
             released,
             events,
+            tracer,
             readers: HashMap::new(),
             waiting: VecDeque::new(),
             sleeper: Sleeper::new()?,
@@ -166,6 +170,7 @@ impl Driver {
                 }
             };
             let now = Self::now();
+            self.tracer.turn();
             if self.clock.suspended() > SLEPT {
                 self.core.handle(Input::Resumed, now, &mut self.out);
             }
@@ -178,6 +183,10 @@ impl Driver {
                 other => self.take(other, now),
             }
             self.flush();
+            if self.tracer.is_ahead() {
+                // A network that is always ready would keep the reader from having its turn.
+                tokio::task::yield_now().await;
+            }
             if leave_by.is_some_and(|by| now.at >= by || !self.core.is_busy() && self.waiting.is_empty()) {
                 break;
             }
@@ -235,6 +244,7 @@ impl Driver {
             }
             Wake::Datagrams(Ok((local, _))) => {
                 for (remote, bytes) in self.batch.iter() {
+                    self.tracer.datagram_received(local, remote, bytes);
                     self.core.handle(Input::Datagram { local, remote, bytes }, now, &mut self.out);
                 }
             }
@@ -257,11 +267,16 @@ impl Driver {
     fn stream(&mut self, event: &StreamEvent, now: Now) {
         let input = match event {
             StreamEvent::Opened { conn, local, remote, .. } => {
+                self.tracer.opened(*conn, *local, *remote);
                 Input::Opened(Flow { transport: Transport::Tcp, local: *local, remote: *remote, conn: Some(*conn) })
             }
-            StreamEvent::Data { conn, bytes } => Input::Data { conn: *conn, bytes },
+            StreamEvent::Data { conn, bytes } => {
+                self.tracer.read(*conn, bytes);
+                Input::Data { conn: *conn, bytes }
+            }
             StreamEvent::Closed { conn, .. } | StreamEvent::ConnectFailed { conn, .. } => {
                 self.conns.remove(conn);
+                self.tracer.closed(*conn);
                 Input::Closed(*conn)
             }
         };
@@ -355,6 +370,7 @@ impl Driver {
         for effect in std::mem::take(&mut self.out.effects) {
             match effect {
                 Effect::Send { local, remote, packet } => {
+                    self.tracer.datagram_sent(local, remote, &packet);
                     if self.waiting.len() == MAX_WAITING {
                         self.waiting.pop_front();
                     }
@@ -365,6 +381,7 @@ impl Driver {
                     self.conns.insert(conn, handle);
                 }
                 Effect::Write { conn, packet } => {
+                    self.tracer.written(conn, &packet);
                     if let Some(handle) = self.conns.get(&conn)
                         && let Err(error) = handle.send(packet)
                     {

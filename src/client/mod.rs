@@ -74,6 +74,7 @@ mod lines;
 mod local;
 mod publish;
 mod target;
+mod trace;
 mod watcher;
 
 use std::{
@@ -91,6 +92,7 @@ pub use self::{
     lines::Lines,
     publish::PresenceBuilder,
     target::{TargetError, parse_target},
+    trace::{Direction, Trace, TraceRecord, Traced},
     watcher::{Presence, PresenceWatcher},
 };
 use self::{
@@ -166,6 +168,7 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     releases: mpsc::UnboundedSender<Release>,
     events: broadcast::Sender<PresenceEvent>,
+    trace: broadcast::Sender<TraceRecord>,
 }
 
 impl Shared {
@@ -323,6 +326,12 @@ impl PresenceClient {
     /// Returns everything that happens from now on; a reader that falls far behind loses the oldest.
     pub fn events(&self) -> broadcast::Receiver<PresenceEvent> {
         self.shared.events.subscribe()
+    }
+
+    /// Returns every SIP message that is sent or received from now on, secrets hidden; a reader that falls far
+    /// behind loses the oldest.
+    pub fn trace(&self) -> Trace {
+        Trace::new(self.shared.trace.subscribe())
     }
 
     /// Returns a feed of nothing yet; see [`Feed::add`].
