@@ -24,6 +24,7 @@ pub(super) async fn serve(mut connection: Connection, shared: &Shared) {
                 stream(&mut connection, shared, &targets, how).await
             }
             Ok(Some(Request::Watch { targets })) => stream(&mut connection, shared, &targets, Look::Lasting).await,
+            Ok(Some(Request::Trace {})) => trace(&mut connection, shared).await,
             Ok(Some(request)) => {
                 let stops = matches!(request, Request::Stop {});
                 let reply = answer(request, shared).await;
@@ -59,7 +60,7 @@ async fn answer(request: Request, shared: &Shared) -> Reply {
         }
         Request::Decide { who, list } => return decide(shared, &who, list.as_deref()).await,
         // Streams are served as such, and stopping happens behind the reply.
-        Request::Stop {} | Request::Show { .. } | Request::Watch { .. } => Ok(Reply::ok()),
+        Request::Stop {} | Request::Show { .. } | Request::Watch { .. } | Request::Trace {} => Ok(Reply::ok()),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }
@@ -171,6 +172,19 @@ async fn stream(
         if news.last().is_some_and(|line| line.kind == crate::client::Kind::End) {
             return Err(ControlError::Closed);
         }
+    }
+}
+
+/// Sends every SIP message until the other end has gone; one that reads slowly loses the oldest, and is told.
+async fn trace(connection: &mut Connection, shared: &Shared) -> Result<(), ControlError> {
+    let mut trace = shared.client.trace();
+    connection.write(&Reply::ok()).await?;
+    loop {
+        let traced = tokio::select! {
+            traced = trace.next() => traced.ok_or(ControlError::Closed)?,
+            () = connection.closed() => return Err(ControlError::Closed),
+        };
+        connection.write(&traced).await?;
     }
 }
 

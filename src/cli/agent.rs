@@ -25,6 +25,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<Exit, Failed> 
         agent = Agent::start(&settings, &context.paths, &context.env) => agent?,
         signal = first.next() => return Ok(Exit::Signal(signal)),
     };
+    context.trace.follow(&agent.client);
     let addresses: Vec<String> = agent.locals().iter().map(ToString::to_string).collect();
     context.output.tell(&format!(
         "{} is up at {}, UDP and TCP; Ctrl-C goes offline",

@@ -65,6 +65,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
     let config_file = root.join("config.toml");
     let paths = Paths::new(Some(&config_file), &env);
     let me = client("you", Policy::new(Action::Allow)).await?;
+    context.trace.follow(&me);
     let mut peers = Vec::new();
     for role in &CAST {
         peers.push(client(role.name, Policy::new(Action::Allow)).await?);

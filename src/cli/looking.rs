@@ -14,8 +14,21 @@ use crate::{
 /// How long one command to the agent may take unless told otherwise.
 const ONE_SHOT: Duration = Duration::from_secs(10);
 
-/// Connects to the agent, if one runs and may be used.
+/// Connects to the agent, if one runs and may be used; its messages are traced if that was asked for.
 pub(super) async fn agent(context: &Context) -> Result<Option<Connection>, Failed> {
+    let agent = connect(context).await?;
+    if agent.is_some() {
+        trace(context).await?;
+    }
+    Ok(agent)
+}
+
+async fn trace(context: &Context) -> Result<(), Failed> {
+    let traced = tokio::time::timeout(remaining(context), context.trace.follow_agent(context)).await;
+    traced.unwrap_or_else(|_| Err(no_answer(context)))
+}
+
+async fn connect(context: &Context) -> Result<Option<Connection>, Failed> {
     if context.args.no_agent {
         return Ok(None);
     }
@@ -98,10 +111,11 @@ impl Source {
 
     async fn begin(context: &Context, targets: &[String], how: Look) -> Result<Self, Failed> {
         let once = how != Look::Lasting;
-        if let Some(mut agent) = agent(context).await?
+        if let Some(mut agent) = connect(context).await?
             && reaches(&agent, targets)
             && takes(&how.request(targets))
         {
+            trace(context).await?;
             let request = how.request(targets);
             ask(&mut agent, &request, context).await?;
             return Ok(Self::Agent { agent, told: BTreeMap::new(), seq: 0, once, lost: false });
@@ -121,6 +135,7 @@ impl Source {
             .lenient(context.settings.interop.lenient)
             .bind()
             .await?;
+        context.trace.follow(&client);
         let mut lines = Lines::new();
         for target in &targets {
             match how {

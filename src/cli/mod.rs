@@ -15,6 +15,7 @@ mod progress;
 mod set;
 mod show;
 mod targets;
+mod trace;
 mod watch;
 mod watchers;
 
@@ -37,6 +38,7 @@ struct Context {
     paths: Paths,
     settings: Settings,
     output: Output,
+    trace: trace::Trace,
     /// When the command began, for its time limit.
     started: tokio::time::Instant,
 }
@@ -85,8 +87,10 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         return done;
     }
     let settings = Settings::load(global.config.as_deref(), &env)?;
-    let context = Context { args: global, env, paths, settings, output, started: tokio::time::Instant::now() };
-    match command {
+    let trace = trace::Trace::open(&global)?;
+    let started = tokio::time::Instant::now();
+    let context = Context { args: global, env, paths, settings, output, trace: trace.clone(), started };
+    let done = match command {
         Command::Set(args) => set::set(&context, &args).await,
         Command::Clear => set::clear(&context).await,
         Command::Show(args) => show::run(context, &args).await,
@@ -97,7 +101,9 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         Command::Demo => demo::run(context).await,
         // Done already.
         Command::Explain(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
-    }
+    };
+    trace.finish().await;
+    done
 }
 
 /// Runs what has to work also when the configuration is broken.

@@ -342,7 +342,8 @@ fn write_out(parts: &[&[u8]]) -> Result<(), Closed> {
     })
 }
 
-fn say(text: &str) {
+/// Writes a line on stderr, whatever was asked for.
+pub(super) fn say(text: &str) {
     clear_status();
     // Where nobody reads our words there is nobody to tell of that; it is no reason to end.
     let _ = writeln!(io::stderr(), "{text}");

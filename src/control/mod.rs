@@ -15,7 +15,7 @@ pub use self::{
     connection::{Connection, ControlError},
     listener::{ControlListener, Peer},
 };
-pub use crate::client::{Line, WatcherInfo};
+pub use crate::client::{Line, Traced, WatcherInfo};
 
 /// The version of this protocol; ends of different versions do not talk.
 pub const PROTOCOL: u32 = 1;
@@ -104,6 +104,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         list: Option<String>,
     },
+    /// Every SIP message that is sent or received; the reply is followed by them until either end closes.
+    Trace {},
     /// Go offline and end.
     Stop {},
 }

@@ -151,6 +151,43 @@ fn requests_that_cannot_be_done_say_why_with_the_code_of_the_command() {
 }
 
 #[test]
+fn a_trace_tells_each_message_and_a_slow_reader_how_many_it_lost() {
+    let home = Home::new("alice");
+    let _agent = home.agent();
+    let mut hand = Hand::new(&home);
+    hand.say("{\"cmd\":\"trace\"}");
+    assert_eq!(hand.hear(), "{\"reply\":\"ok\"}");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let options = |n: u32| {
+        let port = peer.local_addr().unwrap().port();
+        let pad = "x".repeat(4000);
+        format!(
+            "OPTIONS sip:alice@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{n}\r\n\
+             From: <sip:x@h>;tag=a\r\nTo: <sip:alice@127.0.0.1>\r\nCall-ID: c{n}\r\nCSeq: 1 OPTIONS\r\n\
+             Max-Forwards: 70\r\nSubject: {pad}\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    // Each is answered before the next, so the agent sees them all: far more than a connection and a reader hold.
+    for n in 0..600 {
+        peer.send_to(options(n).as_bytes(), ("127.0.0.1", home.port)).unwrap();
+        peer.recv(&mut [0; 8192]).unwrap();
+    }
+    let first: serde_json::Value = serde_json::from_str(&hand.hear()).unwrap();
+    assert_eq!((&first["direction"], &first["transport"]), (&"received".into(), &"udp".into()));
+    assert!(first["message"].as_str().unwrap().starts_with("OPTIONS sip:alice@127.0.0.1 SIP/2.0\r\n"), "{first}");
+    // The oldest are gone, and the last one is there.
+    let mut lost = 0;
+    loop {
+        let line: serde_json::Value = serde_json::from_str(&hand.hear()).unwrap();
+        lost += line["lost"].as_u64().unwrap_or_default();
+        if line["direction"] == "sent" && line["message"].as_str().unwrap().contains("Call-ID: c599\r\n") {
+            break;
+        }
+    }
+    assert!(lost > 600, "{lost}");
+}
+
+#[test]
 fn an_agent_whose_words_nobody_reads_goes_on() {
     let home = Home::new("alice");
     let mut agent = home.command(&["agent", "run", "-vvv"]).stderr(Stdio::piped()).spawn().unwrap();

@@ -13,3 +13,4 @@ mod progress;
 mod raw;
 mod support;
 mod targets;
+mod trace;
