@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::{Shared, policy_of};
 use crate::{
-    client::{Activity, ClientError, Clock, Lines, Published, StatusArg, TargetError},
+    client::{Activity, ClientError, Clock, Lines, Published, StatusArg, Subscribing, TargetError},
     config::{List, PolicyFile, identity::normalize},
     control::{Connection, ControlError, Reply, Request},
 };
@@ -20,10 +20,12 @@ pub(super) async fn serve(mut connection: Connection, shared: &Shared) {
     loop {
         let served = match connection.read::<Request>().await {
             Ok(Some(Request::Show { targets, raw })) => {
-                let how = if raw { Look::Raw } else { Look::Once };
+                let how = if raw { Subscribing::Raw } else { Subscribing::Once };
                 stream(&mut connection, shared, &targets, how).await
             }
-            Ok(Some(Request::Watch { targets })) => stream(&mut connection, shared, &targets, Look::Lasting).await,
+            Ok(Some(Request::Watch { targets })) => {
+                stream(&mut connection, shared, &targets, Subscribing::Lasting).await
+            }
             Ok(Some(Request::Trace {})) => trace(&mut connection, shared).await,
             Ok(Some(request)) => {
                 let stops = matches!(request, Request::Stop {});
@@ -126,32 +128,20 @@ async fn decide(shared: &Shared, who: &[String], list: Option<&str>) -> Reply {
     }
 }
 
-/// How long and how closely to look.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    Once,
-    Raw,
-    Lasting,
-}
-
 /// Sends lines until there are no more, or the other end has gone.
 async fn stream(
     connection: &mut Connection,
     shared: &Shared,
     targets: &[String],
-    how: Look,
+    how: Subscribing,
 ) -> Result<(), ControlError> {
-    let once = how != Look::Lasting;
+    let once = how != Subscribing::Lasting;
     if targets.is_empty() {
         return connection.write(&Reply::error(2, "there is no target")).await;
     }
     let mut lines = Lines::new();
     for target in targets {
-        let added = match how {
-            Look::Raw => lines.add_raw(&shared.client, target).await,
-            Look::Once | Look::Lasting => lines.add(&shared.client, target, once).await,
-        };
-        if let Err(error) = added {
+        if let Err(error) = lines.add_as(&shared.client, target, how).await {
             return connection.write(&refuse(&error)).await;
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Context, Exit, Failed};
 use crate::{
     agent,
-    client::{Freshness, Kind, Line, Lines, PresenceClient, parse_target},
+    client::{Freshness, Kind, Line, Lines, PresenceClient, Subscribing, parse_target},
     control::{Connection, ControlError, MAX_LINE, Reply, Request},
 };
 
@@ -64,24 +64,6 @@ fn no_answer(context: &Context) -> Failed {
     Failed::new(Exit::Unreachable, format!("the agent did not answer within {waited}"))
 }
 
-/// How long and how closely to look.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    Once,
-    Raw,
-    Lasting,
-}
-
-impl Look {
-    fn request(self, targets: &[String]) -> Request {
-        let targets = targets.to_vec();
-        match self {
-            Self::Once | Self::Raw => Request::Show { targets, raw: self == Self::Raw },
-            Self::Lasting => Request::Watch { targets },
-        }
-    }
-}
-
 /// Where lines come from.
 pub(super) enum Source {
     /// The agent.
@@ -101,22 +83,22 @@ pub(super) enum Source {
 impl Source {
     /// Begins to look at targets, by the agent if one runs that can reach them all.
     pub(super) async fn open(context: &Context, targets: &[String], once: bool) -> Result<Self, Failed> {
-        Self::begin(context, targets, if once { Look::Once } else { Look::Lasting }).await
+        Self::begin(context, targets, if once { Subscribing::Once } else { Subscribing::Lasting }).await
     }
 
     /// Begins to look at targets once, in lines that have their documents as they came.
     pub(super) async fn open_raw(context: &Context, targets: &[String]) -> Result<Self, Failed> {
-        Self::begin(context, targets, Look::Raw).await
+        Self::begin(context, targets, Subscribing::Raw).await
     }
 
-    async fn begin(context: &Context, targets: &[String], how: Look) -> Result<Self, Failed> {
-        let once = how != Look::Lasting;
+    async fn begin(context: &Context, targets: &[String], how: Subscribing) -> Result<Self, Failed> {
+        let once = how != Subscribing::Lasting;
         if let Some(mut agent) = connect(context).await?
             && reaches(&agent, targets)
-            && takes(&how.request(targets))
+            && takes(&request(targets, how))
         {
             trace(context).await?;
-            let request = how.request(targets);
+            let request = request(targets, how);
             ask(&mut agent, &request, context).await?;
             return Ok(Self::Agent { agent, told: BTreeMap::new(), seq: 0, once, lost: false });
         }
@@ -138,10 +120,7 @@ impl Source {
         context.trace.follow(&client);
         let mut lines = Lines::new();
         for target in &targets {
-            match how {
-                Look::Raw => lines.add_raw(&client, target).await?,
-                Look::Once | Look::Lasting => lines.add(&client, target, once).await?,
-            }
+            lines.add_as(&client, target, how).await?;
         }
         Ok(Self::Own { lines, client, once, ended: false })
     }
@@ -201,6 +180,14 @@ fn stale(told: &BTreeMap<String, Line>, mut seq: u64) -> Vec<Line> {
     }
     lines.push(Line::new(Kind::End, seq, now));
     lines
+}
+
+fn request(targets: &[String], how: Subscribing) -> Request {
+    let targets = targets.to_vec();
+    match how {
+        Subscribing::Once | Subscribing::Raw => Request::Show { targets, raw: how == Subscribing::Raw },
+        Subscribing::Lasting => Request::Watch { targets },
+    }
 }
 
 /// Returns whether a request fits in a line; thousands of targets do not.

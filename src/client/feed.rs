@@ -7,10 +7,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{ClientError, PresenceClient, driver::Command};
+use super::{ClientError, PresenceClient, Subscribing, driver::Command};
 use crate::presence::{
     PresentityState,
-    core::{Key, OwnPresence, Subscribing, WatchId, Watcher},
+    core::{Key, OwnPresence, WatchId, Watcher},
 };
 
 /// The newest state of one thing.

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{ClientError, Feed, Freshness, Item, Kind, Line, PresenceClient, PresentityState};
-use crate::presence::core::Subscribing;
+use super::{ClientError, Feed, Freshness, Item, Kind, Line, PresenceClient, PresentityState, Subscribing};
 
 /// Watches several targets and says what happens to them, in lines.
 #[derive(Debug, Default)]
@@ -31,14 +30,12 @@ impl Lines {
 
     /// Adds a target; `once` takes one look at it.
     pub async fn add(&mut self, client: &PresenceClient, target: &str, once: bool) -> Result<(), ClientError> {
-        let place = self.feed.add_watch(client, target, once).await?;
-        self.targets.insert(place, Target::default());
-        Ok(())
+        self.add_as(client, target, if once { Subscribing::Once } else { Subscribing::Lasting }).await
     }
 
-    /// Adds a target for one look, whose line also has the document as it came.
-    pub async fn add_raw(&mut self, client: &PresenceClient, target: &str) -> Result<(), ClientError> {
-        let place = self.feed.add_as(client, target, Subscribing::Raw).await?;
+    /// Adds a target to be looked at as `how` says; a raw look's line has the document as it came.
+    pub async fn add_as(&mut self, client: &PresenceClient, target: &str, how: Subscribing) -> Result<(), ClientError> {
+        let place = self.feed.add_as(client, target, how).await?;
         self.targets.insert(place, Target::default());
         Ok(())
     }

@@ -112,7 +112,7 @@ pub use crate::{
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::Buddy,
-        core::{OwnPresence, WatchId, Watcher},
+        core::{OwnPresence, Subscribing, WatchId, Watcher},
         event::{Kind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
         pidf::Published,
         policy::{Action, Policy, Require},
