@@ -1,19 +1,24 @@
 //! What is printed: the only place that writes to stdout and stderr.
 
+mod row;
+mod status;
+
 use std::{
     io::{self, IsTerminal, Write as _},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use jiff::{Timestamp, Zoned};
 
+use self::{row::Row, status::clear_status};
 use super::{
     args::{Color, Global},
     exit::{Exit, Failed},
     format::Format,
 };
 use crate::client::{Freshness, Line, PresenceStatus, PresentityState, WatcherGrade, WatcherInfo, text};
+
+pub(super) use self::status::Status;
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +119,7 @@ impl Output {
 
     /// Returns the line of stderr that says what goes on.
     pub(super) fn status(self) -> Status {
-        Status { silent: self.quiet, terminal: io::stderr().is_terminal(), width: self.width, said: false }
+        Status::new(self.quiet, self.width)
     }
 
     /// Prints words on stderr, unless told to be quiet.
@@ -176,92 +181,10 @@ impl Output {
     }
 }
 
-/// Whether a status stands on the terminal, at the cursor: it has to go before anything else is written.
-static STATUS: AtomicBool = AtomicBool::new(false);
-
-/// A line of stderr that says what goes on: rewritten in its place on a terminal, else said once.
-#[derive(Debug)]
-pub(super) struct Status {
-    silent: bool,
-    terminal: bool,
-    width: usize,
-    said: bool,
-}
-
-impl Status {
-    /// Says how it stands now; where it is said already, only a terminal is told anew.
-    pub(super) fn show(&mut self, words: impl FnOnce() -> Option<String>) {
-        if self.silent || self.said && !self.terminal {
-            return;
-        }
-        let Some(words) = words() else { return };
-        self.said = true;
-        if !self.terminal {
-            return say(&words);
-        }
-        let words = text::truncate_to_width(&words, self.width.saturating_sub(1));
-        STATUS.store(true, Ordering::Relaxed);
-        // As with all words: who does not read them does not miss them.
-        let _ = write!(io::stderr(), "\r\x1b[K{words}");
-    }
-}
-
-impl Drop for Status {
-    fn drop(&mut self) {
-        clear_status();
-    }
-}
-
-fn clear_status() {
-    if STATUS.swap(false, Ordering::Relaxed) {
-        let _ = write!(io::stderr(), "\r\x1b[K");
-    }
-}
-
 /// Returns where the log goes.
 pub(super) fn log_writer() -> io::Stderr {
     clear_status();
     io::stderr()
-}
-
-/// One line for a terminal, in parts.
-#[derive(Debug, PartialEq)]
-struct Row {
-    time: String,
-    /// Symbol and name.
-    lead: String,
-    headline: String,
-    since: Option<String>,
-    why: Option<String>,
-}
-
-impl Row {
-    /// Makes the line fit: since when goes first, then the time, then the end of the reason and of the note;
-    /// the name stays.
-    fn fit(mut self, columns: usize) -> Self {
-        const LEAST: usize = 12;
-        let width = |part: &Option<String>| part.as_ref().map_or(0, |part| text::width(part) + 2);
-        let room = |row: &Self| {
-            let fixed = text::width(&row.time) + text::width(&row.lead) + width(&row.since) + width(&row.why);
-            columns.saturating_sub(fixed)
-        };
-        let wanted = text::width(&self.headline).min(LEAST);
-        if room(&self) < wanted {
-            self.since = None;
-        }
-        if room(&self) < wanted {
-            self.time.clear();
-        }
-        if room(&self) < wanted
-            && let Some(why) = self.why.take()
-        {
-            let left = room(&self).saturating_sub(wanted + 2);
-            self.why = (left >= LEAST).then(|| text::truncate_to_width(&why, left));
-        }
-        let room = room(&self).max(1);
-        self.headline = text::truncate_to_width(&self.headline, room);
-        self
-    }
 }
 
 /// Returns a time of today in the given format, another with its date.
@@ -373,50 +296,5 @@ impl From<Closed> for Exit {
     /// A pipe that closes ends us quietly; data that is lost is a failure.
     fn from(Closed(kind): Closed) -> Self {
         if kind == io::ErrorKind::BrokenPipe { Self::Done } else { Self::Bug }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(headline: &str, why: Option<&str>) -> Row {
-        Row {
-            time: "12:00:00  ".to_owned(),
-            lead: "● alice@host  ".to_owned(),
-            headline: headline.to_owned(),
-            since: Some("since 11:58".to_owned()),
-            why: why.map(str::to_owned),
-        }
-    }
-
-    fn columns(row: &Row) -> usize {
-        let parts = [row.since.as_deref(), row.why.as_deref()];
-        text::width(&row.time)
-            + text::width(&row.lead)
-            + text::width(&row.headline)
-            + parts.iter().flatten().map(|part| text::width(part) + 2).sum::<usize>()
-    }
-
-    #[test]
-    fn sec_08_a_line_fits_from_forty_columns_on_whatever_the_note_is() {
-        let marks = format!("busy: e{}", "\u{301}".repeat(10_000));
-        let wide = format!("busy: {}", "漢".repeat(300));
-        for width in [40, 60, 80, 200] {
-            for note in ["busy", "busy: at lunch until one", marks.as_str(), wide.as_str()] {
-                for why in [None, Some("[the look-up of no-such-host.invalid took longer than 5 s]")] {
-                    let fitted = row(note, why).fit(width);
-                    assert!(columns(&fitted) <= width, "{width}: {fitted:?}");
-                    assert!(fitted.lead.contains("alice@host") && fitted.headline.starts_with("busy"));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_fits_is_left_alone_and_the_time_since_gives_way_first() {
-        assert_eq!(row("busy", None).fit(80), row("busy", None));
-        let narrow = row("busy: at lunch until one", None).fit(45);
-        assert_eq!((narrow.since, narrow.time.as_str()), (None, "12:00:00  "));
     }
 }
