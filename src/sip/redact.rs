@@ -19,12 +19,18 @@ pub fn redacted(message: &[u8]) -> String {
     let text = String::from_utf8_lossy(message);
     let mut out = String::with_capacity(text.len());
     let mut rest = &*text;
+    let mut begun = false;
     while let Some(field) = next_field(rest) {
         rest = &rest[field.len()..];
         if field.trim_end_matches(['\r', '\n']).is_empty() {
             out.push_str(field);
-            break;
+            // Line ends in front of a message belong to it no more than a body does.
+            if begun {
+                break;
+            }
+            continue;
         }
+        begun = true;
         out.push_str(&redacted_field(field));
     }
     out.push_str(rest);
@@ -177,6 +183,12 @@ mod tests {
     }
 
     #[test]
+    fn sec_09_line_ends_in_front_do_not_make_a_body_of_the_head() {
+        let shown = redacted(b"\r\n\r\nA b SIP/2.0\r\nAuthorization: Basic s3cret\r\n\r\n");
+        assert_eq!(shown, "\r\n\r\nA b SIP/2.0\r\nAuthorization: Basic ***\r\n\r\n");
+    }
+
+    #[test]
     fn sec_09_credentials_that_cannot_be_read_are_hidden_whole() {
         for value in [
             "Basic YWxpY2U6czNjcmV0",
@@ -219,5 +231,16 @@ mod tests {
             assert_eq!(redacted(text.as_bytes()), text);
         }
         assert_eq!(redacted(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
+    proptest::proptest! {
+        #[test]
+        fn sec_09_no_text_panics_or_shows_what_follows_response(before in "[ -~\r\n\té]{0,40}", behind in "[ -~]{0,20}") {
+            let message = format!("A b SIP/2.0\r\nX: {before}\r\nAuthorization: Digest {behind}, response=hunter2\r\n\r\n");
+            let shown = redacted(message.as_bytes());
+            // An empty line in front makes a body of the rest.
+            let in_body = message.find("\r\n\r\n").is_some_and(|end| end + 4 < message.len())
+                || message.contains("\n\n") || message.contains("\n\r\n");
+            proptest::prop_assert!(in_body || !shown.contains("hunter2"), "{shown}");
+        }
     }
 }
