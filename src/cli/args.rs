@@ -200,7 +200,7 @@ pub(super) enum ConfigCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
-    /// 489, reason=probation, stale, dns, exit 11
+    /// 489, reason=probation, stale, dns; numbers below 100, 124, 130 and 143 are exit codes, as is `exit 11`
     #[arg(value_name = "CODE|REASON", required = true)]
     pub(super) what: Vec<String>,
 }
