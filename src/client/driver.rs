@@ -328,6 +328,7 @@ impl Driver {
             Key::Watch(id) => Item::Presentity { state: self.core.state(id)?, settled: self.core.is_settled(id) },
             Key::Own => Item::Own(self.core.own()),
             Key::Watchers => Item::Watchers(Arc::new(self.core.watchers())),
+            Key::Saved => Item::Saved,
         })
     }
 
