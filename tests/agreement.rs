@@ -62,7 +62,11 @@ impl Story {
                     self.world.start(bobs(self.listed));
                     self.publish(status);
                 }
-                1 => {
+                1 | 2 => {
+                    let crashed = self.world.rng.random_bool(0.5);
+                    self.world.restart(bobs(self.listed), crashed);
+                }
+                3 => {
                     self.world.start(config("alice", ALICE));
                     self.watch = watch(&mut self.world, self.alice);
                 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sippresence::{
     agent::Agent,
     client::{
-        Action, BuddyList, Freshness, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
-        PresenceWatcher, Timing,
+        Action, BuddyList, Freshness, Item, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
+        PresenceWatcher, SavedServing, Timing,
     },
     config::{Environment, Paths, Require},
 };
@@ -196,6 +196,59 @@ async fn lines_of_a_client_that_is_gone_are_stale_and_end_once() {
     let last: Vec<Kind> = told[fresh..].iter().map(|line| line.kind).collect();
     assert_eq!(last, [Kind::Freshness, Kind::Freshness, Kind::End]);
     assert!((0..).zip(&told).all(|(seq, line)| line.seq == seq), "{told:#?}");
+}
+
+#[tokio::test]
+async fn not_23_and_29_a_client_that_halts_and_starts_again_keeps_its_watchers() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    alice.presence(PresenceStatus::Busy).await.unwrap();
+    let mut watcher = bob.watch(&alice.uri()).await.unwrap();
+    until(&mut watcher, PresenceStatus::Busy).await;
+    let published = alice.own().await.unwrap().published.clone().unwrap();
+    let address = format!("sip:alice@{}", alice.locals()[0]);
+    let mut feed = alice.feed();
+    feed.add_saved(&alice).await.unwrap();
+    assert!(matches!(feed.changed().await.values().next(), Some(Item::Saved)));
+
+    let saved = alice.halt().await.unwrap();
+    assert!(matches!(timeout(PATIENCE, feed.changed()).await.unwrap().values().next(), Some(Item::Gone)));
+    assert!(alice.watchers().await.is_err());
+    let dialogs = |saved: &SavedServing| -> Vec<(String, String)> {
+        saved.watchers.iter().map(|w| (w.subscription.call_id.clone(), w.subscription.local_tag.clone())).collect()
+    };
+    assert_eq!(dialogs(&saved).len(), 1);
+
+    let builder = PresenceClient::builder(&address).default_action(Action::Allow).published(published);
+    let ready = builder.restore(saved.clone(), false).open().await.unwrap();
+    assert_eq!((ready.restored().kept, dialogs(&ready.saved())), (1, dialogs(&saved)));
+    let numbers = |saved: &SavedServing| saved.watchers[0].subscription.local_seq;
+    assert_eq!(numbers(&ready.saved()), numbers(&saved) + 10_000);
+    let alice = ready.start();
+    assert_eq!(alice.own().await.unwrap().published.as_ref().unwrap().status, PresenceStatus::Busy);
+    alice.presence(PresenceStatus::Away).await.unwrap();
+    until(&mut watcher, PresenceStatus::Away).await;
+    // It is the old dialog: nobody had to subscribe anew.
+    let after = alice.saved().await.unwrap();
+    assert_eq!(dialogs(&after), dialogs(&saved));
+    assert_eq!(after.watchers[0].subscription.remote_seq, saved.watchers[0].subscription.remote_seq);
+}
+
+#[tokio::test]
+async fn sec_20_who_knows_of_a_sleep_may_say_so() {
+    let (alice, bob) = (client("alice", Action::Allow).await, client("bob", Action::Allow).await);
+    alice.presence(PresenceStatus::Busy).await.unwrap();
+    let mut watcher = bob.watch(&alice.uri()).await.unwrap();
+    until(&mut watcher, PresenceStatus::Busy).await;
+    bob.resumed().await.unwrap();
+    let mut freshness = Vec::new();
+    while freshness.len() < 2 {
+        let presence = timeout(PATIENCE, watcher.recv()).await.unwrap().unwrap();
+        assert_eq!(presence.status, PresenceStatus::Busy);
+        freshness.push(presence.freshness);
+    }
+    assert_eq!(freshness, [Freshness::Stale, Freshness::Fresh]);
+    bob.stop().await;
+    assert!(bob.resumed().await.is_err());
 }
 
 #[tokio::test]

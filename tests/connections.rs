@@ -10,7 +10,7 @@ use sippresence::{
     presence::{PresenceStatus, core::Input},
     sip::transport::ConnId,
 };
-use support::{BOB, Bench, Did, OPTIONS, SUBSCRIBE, address, answer, config, first_line, header};
+use support::{BOB, Bench, Did, OPTIONS, SUBSCRIBE, address, answer, config, first_line, header, param};
 
 const PEER: &str = "192.0.2.10:40001";
 const LISTENER: &str = "192.0.2.10:5080";
@@ -102,6 +102,28 @@ fn trn_14_twenty_notifies_share_one_connection_and_so_do_later_ones() {
     let did = bench.did();
     assert_eq!(did.len(), 20);
     assert!(did.iter().all(|(_, did)| matches!(did, Did::Wrote { conn: by, .. } if *by == conn)), "{did:?}");
+}
+
+#[test]
+fn trn_14_an_answer_on_a_connection_that_we_opened_names_the_port_that_we_listen_on() {
+    let mut bench = Bench::new();
+    let (conn, notifies) = watchers_on_one_connection(&mut bench, 1);
+    bench.tcp(conn, &answer(&notifies[0], "200 OK", ""));
+    bench.did();
+    let our_tag = param(&notifies[0], "From", "tag").unwrap();
+    let refresh = SUBSCRIBE
+        .replace("UDP", "TCP")
+        .replace("alice@192.0.2.10:5060>", "w0@192.0.2.10:5080;transport=tcp>")
+        .replace("3f2b", "0-")
+        .replace("a1;", "again;")
+        .replace("1 SUBSCRIBE", "2 SUBSCRIBE")
+        .replace("To: <sip:bob@192.0.2.20>", &format!("To: <sip:bob@192.0.2.20>;tag={our_tag}"));
+    bench.tcp(conn, &refresh);
+    let ok = &bench.texts()[0];
+    assert_eq!(first_line(ok), "SIP/2.0 200 OK");
+    assert_eq!(header(ok, "Contact"), Some("<sip:bob@192.0.2.20:5060;transport=tcp>"));
+    let saved = bench.core.saved(bench.now());
+    assert_eq!(saved.watchers[0].subscription.listen, address(BOB));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use rand::rngs::StdRng;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{
-    Action, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Shared, Timing,
+    Action, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored, SavedServing,
+    Shared, Timing,
     driver::{COMMANDS, Driver},
     trace::{BEHIND, Tracer},
 };
@@ -18,7 +19,7 @@ use crate::{
         listen::Listeners,
         resolve,
     },
-    presence::core::{Core, CoreConfig, Now},
+    presence::core::{Core, CoreConfig, Now, Outbox},
     sip::uri::{Host, Uri, escape_user},
 };
 
@@ -44,6 +45,8 @@ pub struct ClientBuilder {
     device: Option<String>,
     device_id: Option<String>,
     language: Option<String>,
+    saved: Option<(SavedServing, bool)>,
+    published: Option<Published>,
 }
 
 impl ClientBuilder {
@@ -64,6 +67,8 @@ impl ClientBuilder {
             device: None,
             device_id: None,
             language: None,
+            saved: None,
+            published: None,
         }
     }
 
@@ -162,11 +167,36 @@ impl ClientBuilder {
         self
     }
 
+    /// Goes on with the watchers of an earlier run, as [`PresenceClient::saved`] or [`PresenceClient::halt`] told
+    /// them (NOT-29). Those who know us by another address or port are dropped.
+    ///
+    /// `crashed` says that the earlier run did not end by `halt`: then everybody is told our state, for nobody knows
+    /// what was lost. Start such a client by [`open`](Self::open), and save before the first NOTIFY leaves.
+    pub fn restore(mut self, saved: SavedServing, crashed: bool) -> Self {
+        self.saved = Some((saved, crashed));
+        self
+    }
+
+    /// Goes on with what was published in an earlier run, without telling anybody: whoever watched then knows. A
+    /// status that is not the one that they know is to be [published](PresenceClient::publish) instead.
+    pub fn published(mut self, published: Published) -> Self {
+        self.published = Some(published);
+        self
+    }
+
     /// Binds the sockets and starts the client's task on the current runtime.
     ///
     /// # Errors
     /// When the address names no address of this machine, or its port is taken.
     pub async fn bind(self) -> Result<PresenceClient, ClientError> {
+        Ok(self.open().await?.start())
+    }
+
+    /// Binds the sockets, and neither reads nor sends before [`ReadyClient::start`].
+    ///
+    /// # Errors
+    /// When the address names no address of this machine, or its port is taken.
+    pub async fn open(self) -> Result<ReadyClient, ClientError> {
         let bad = |reason: String| ClientError::Address { address: self.address.clone(), reason };
         let uri = parse_own(&self.address).map_err(bad)?;
         let view = uri.as_ref();
@@ -208,18 +238,26 @@ impl ClientBuilder {
             language: self.language,
         };
         let now = Now { at: Clock::now(), wall: Timestamp::now() };
-        let core = Core::new(config, rng, now).map_err(|_| ClientError::DisplayName)?;
+        let mut core = Core::new(config, rng, now).map_err(|_| ClientError::DisplayName)?;
+        let mut out = Outbox::default();
+        if let Some(published) = self.published {
+            core.restore_published(published, now, &mut out);
+        }
+        let restored = match self.saved {
+            Some((saved, crashed)) => core.restore(&saved, crashed, now, &mut out),
+            None => Restored::default(),
+        };
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (releases, given_up) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS);
         let (trace, _) = broadcast::channel(BEHIND);
-        let driver = Driver::new(core, listeners, inbox, given_up, events.clone(), Tracer::new(trace.clone()))?;
-        tokio::spawn(driver.run());
+        let tracer = Tracer::new(trace.clone());
+        let driver = Driver::new(core, out, listeners, inbox, given_up, events.clone(), tracer)?;
         let default_host = address.as_ref().host_text().to_owned();
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();
         let shared = Shared { address, user, locals, default_host, commands, releases, events, trace };
-        Ok(PresenceClient { shared: Arc::new(shared) })
+        Ok(ReadyClient::new(PresenceClient { shared: Arc::new(shared) }, driver, restored))
     }
 }
 

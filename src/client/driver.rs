@@ -28,7 +28,7 @@ use crate::{
         stream::{ConnHandle, StreamEvent, connect, spawn_connection},
         udp::RecvBatch,
     },
-    presence::core::{Core, Input, Key, Now, Outbox, OwnPresence, Subscribing, WatchId, Watcher},
+    presence::core::{Core, Input, Key, Now, Outbox, OwnPresence, SavedServing, Subscribing, WatchId, Watcher},
     sip::{
         effect::{Effect, QueryId},
         transport::{ConnId, Flow, Packet, Transport},
@@ -72,6 +72,9 @@ pub(super) enum Command {
     Decide(String, Option<Action>, oneshot::Sender<()>),
     SetPolicy(Policy, oneshot::Sender<()>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
+    Saved(oneshot::Sender<SavedServing>),
+    Resumed(oneshot::Sender<()>),
+    Halt(oneshot::Sender<SavedServing>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -127,6 +130,7 @@ enum Wake {
 impl Driver {
     pub(super) fn new(
         core: Core,
+        out: Outbox,
         listeners: Listeners,
         inbox: mpsc::Receiver<Command>,
         released: mpsc::UnboundedReceiver<Release>,
@@ -153,7 +157,7 @@ impl Driver {
             waiting: VecDeque::new(),
             sleeper: Sleeper::new()?,
             clock: Clock::new(),
-            out: Outbox::default(),
+            out,
         })
     }
 
@@ -161,6 +165,7 @@ impl Driver {
     pub(super) async fn run(mut self) {
         let mut stopped = None;
         let mut leave_by = None;
+        self.flush();
         loop {
             let wake = match self.wait(leave_by.is_some()).await {
                 Ok(wake) => wake,
@@ -180,6 +185,12 @@ impl Driver {
                     stopped = Some(reply);
                     leave_by = Some(self.leave(now));
                 }
+                Wake::Command(Some(Command::Halt(reply))) => {
+                    let saved = self.halt(now).await;
+                    // Whoever asked may be gone by now.
+                    let _ = reply.send(saved);
+                    return;
+                }
                 other => self.take(other, now),
             }
             self.flush();
@@ -196,6 +207,19 @@ impl Driver {
             // Whoever asked may be gone by now.
             let _ = reply.send(());
         }
+    }
+
+    /// Returns what is to be saved of those whom we serve.
+    pub(super) fn saved(&self) -> SavedServing {
+        self.core.saved(Self::now())
+    }
+
+    /// Ends without a word: what waits is not sent, and nothing leaves once this returns (NOT-23).
+    async fn halt(mut self, now: Now) -> SavedServing {
+        for (_, conn) in self.conns.drain() {
+            conn.abort().await;
+        }
+        self.core.saved(now)
     }
 
     fn now() -> Now {
@@ -325,7 +349,15 @@ impl Driver {
             Command::Watchers(reply) => {
                 let _ = reply.send(self.core.watchers());
             }
-            Command::Stop(_) => {}
+            Command::Saved(reply) => {
+                let _ = reply.send(self.core.saved(now));
+            }
+            Command::Resumed(reply) => {
+                self.core.handle(Input::Resumed, now, &mut self.out);
+                let _ = reply.send(());
+            }
+            // These end the loop.
+            Command::Stop(_) | Command::Halt(_) => {}
         }
     }
 
@@ -354,6 +386,7 @@ impl Driver {
             Key::Watch(id) => Item::Presentity { state: self.core.state(id)?, settled: self.core.is_settled(id) },
             Key::Own => Item::Own(self.core.own()),
             Key::Watchers => Item::Watchers(Arc::new(self.core.watchers())),
+            Key::Saved => Item::Saved,
         })
     }
 

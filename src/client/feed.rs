@@ -27,6 +27,8 @@ pub enum Item {
     Own(Arc<OwnPresence>),
     /// Who watches us.
     Watchers(Arc<Vec<Watcher>>),
+    /// What is to be saved of them is another: see [`PresenceClient::saved`].
+    Saved,
     /// The client is gone; what it told is not kept up any more.
     Gone,
 }
@@ -106,6 +108,11 @@ impl Feed {
     /// Adds the list of our watchers; returns its place.
     pub async fn add_watchers(&mut self, client: &PresenceClient) -> Result<u64, ClientError> {
         self.add_key(client, Key::Watchers).await
+    }
+
+    /// Adds what is to be saved of our watchers, as a mere mark whenever it changed; returns its place.
+    pub async fn add_saved(&mut self, client: &PresenceClient) -> Result<u64, ClientError> {
+        self.add_key(client, Key::Saved).await
     }
 
     async fn add_key(&mut self, client: &PresenceClient, key: Key) -> Result<u64, ClientError> {

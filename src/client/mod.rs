@@ -73,6 +73,7 @@ mod feed;
 mod lines;
 mod local;
 mod publish;
+mod ready;
 mod target;
 mod trace;
 mod watcher;
@@ -91,6 +92,7 @@ pub use self::{
     feed::{Feed, Item},
     lines::Lines,
     publish::PresenceBuilder,
+    ready::ReadyClient,
     target::{TargetError, parse_target},
     trace::{Direction, Trace, TraceRecord, Traced},
     watcher::{Presence, PresenceWatcher},
@@ -112,14 +114,14 @@ pub use crate::{
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::Buddy,
-        core::{OwnPresence, Subscribing, WatchId, Watcher},
+        core::{OwnPresence, Restored, SavedServing, SavedWatcher, Subscribing, WatchId, Watcher},
         event::{Kind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
         pidf::Published,
         policy::{Action, Policy, Require},
         status::{ShownStatus, StatusArg},
         text,
     },
-    sip::{transaction::Timing, uri::escape_user},
+    sip::{events::notifier::SavedSubscription, transaction::Timing, uri::escape_user},
 };
 
 /// Why something that a client was asked to do did not come about.
@@ -343,6 +345,27 @@ impl PresenceClient {
     pub async fn stop(&self) {
         // A client that is gone already has nothing left to stop.
         let _: Result<(), ClientError> = self.ask(Command::Stop).await;
+    }
+
+    /// Returns what is to be saved of our watchers, for [`ClientBuilder::restore`]; [`Feed::add_saved`] tells when
+    /// it changed (NOT-29).
+    pub async fn saved(&self) -> Result<SavedServing, ClientError> {
+        self.ask(Command::Saved).await
+    }
+
+    /// Ends without a word, to be started again: nothing is sent from now on, our watchers go on with what this
+    /// returns (NOT-23). Every watcher of ours ends, as at any end.
+    ///
+    /// # Errors
+    /// When the client was stopped before.
+    pub async fn halt(&self) -> Result<SavedServing, ClientError> {
+        self.ask(Command::Halt).await
+    }
+
+    /// Says that the machine slept or its addresses changed, for those who know before we notice: everything
+    /// watched is stale until confirmed, and asked about once within seconds (SEC-20).
+    pub async fn resumed(&self) -> Result<(), ClientError> {
+        self.ask(Command::Resumed).await
     }
 
     /// Waits until the client has stopped, for whatever reason.

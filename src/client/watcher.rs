@@ -80,7 +80,7 @@ impl PresenceWatcher {
                         return Some(Presence::new(state));
                     }
                     Item::Gone => self.gone = true,
-                    Item::Presentity { .. } | Item::Own(_) | Item::Watchers(_) => {}
+                    Item::Presentity { .. } | Item::Own(_) | Item::Watchers(_) | Item::Saved => {}
                 }
             }
         }

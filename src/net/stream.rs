@@ -15,6 +15,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     sync::mpsc,
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 
@@ -90,6 +91,7 @@ pub struct Full;
 pub struct ConnHandle {
     packets: mpsc::Sender<Packet>,
     overflow: mpsc::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 impl ConnHandle {
@@ -110,6 +112,13 @@ impl ConnHandle {
 
     /// Closes the connection once what waits is written; `Closed` follows.
     pub fn close(self) {}
+
+    /// Ends the connection at once; what waits is not written, and nothing follows.
+    pub async fn abort(self) {
+        self.task.abort();
+        // That it was cut off, or had ended, is what was wanted.
+        let _ = self.task.await;
+    }
 }
 
 /// A TCP listener on one local address.
@@ -160,8 +169,8 @@ impl TcpListener {
 
 /// Takes care of a connection that a peer opened, in a task of its own.
 pub fn spawn_connection(stream: TcpStream, conn: ConnId, events: mpsc::Sender<StreamEvent>) -> ConnHandle {
-    let (handle, queue) = channels();
-    tokio::spawn(async move {
+    let (packets, overflow, queue) = channels();
+    let task = tokio::spawn(async move {
         // A peer that is gone before its task ran has no address left, and nobody heard of it.
         if let Ok((local, remote)) = ends(&stream)
             && events.send(StreamEvent::Opened { conn, local, remote, accepted: conn.is_accepted() }).await.is_ok()
@@ -170,7 +179,7 @@ pub fn spawn_connection(stream: TcpStream, conn: ConnId, events: mpsc::Sender<St
             let _ = events.send(StreamEvent::Closed { conn, error }).await;
         }
     });
-    handle
+    ConnHandle { packets, overflow, task }
 }
 
 /// Opens a connection to `remote` from `local_ip`, or from where the system chooses, in a task of its own.
@@ -182,8 +191,8 @@ pub fn connect(
     conn: ConnId,
     events: mpsc::Sender<StreamEvent>,
 ) -> ConnHandle {
-    let (handle, mut queue) = channels();
-    tokio::spawn(async move {
+    let (packets, overflow, mut queue) = channels();
+    let task = tokio::spawn(async move {
         let opened = tokio::select! {
             opened = timeout(CONNECT_LIMIT, open(local_ip, remote)) => opened.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())),
             error = overflowed(&mut queue.overflow) => Err(error.into()),
@@ -200,7 +209,7 @@ pub fn connect(
             }
         }
     });
-    handle
+    ConnHandle { packets, overflow, task }
 }
 
 struct Queue {
@@ -216,10 +225,10 @@ async fn overflowed(overflow: &mut mpsc::Receiver<()>) -> ErrorKind {
     }
 }
 
-fn channels() -> (ConnHandle, Queue) {
+fn channels() -> (mpsc::Sender<Packet>, mpsc::Sender<()>, Queue) {
     let (packets, waiting) = mpsc::channel(QUEUE);
     let (overflow, overflowed) = mpsc::channel(1);
-    (ConnHandle { packets, overflow }, Queue { packets: waiting, overflow: overflowed })
+    (packets, overflow, Queue { packets: waiting, overflow: overflowed })
 }
 
 fn ends(stream: &TcpStream) -> io::Result<(SocketAddr, SocketAddr)> {
@@ -382,12 +391,12 @@ mod tests {
     /// A connection over a pipe of `size` bytes, with the peer's end of it.
     fn piped(size: usize) -> (ConnHandle, DuplexStream, mpsc::Receiver<StreamEvent>) {
         let (ours, theirs) = tokio::io::duplex(size);
-        let ((handle, queue), (events, taken)) = (channels(), mpsc::channel(4));
-        tokio::spawn(async move {
+        let ((packets, overflow, queue), (events, taken)) = (channels(), mpsc::channel(4));
+        let task = tokio::spawn(async move {
             let error = carry(ours, CONN, queue, &events).await.err();
             let _ = events.send(StreamEvent::Closed { conn: CONN, error }).await;
         });
-        (handle, theirs, taken)
+        (ConnHandle { packets, overflow, task }, theirs, taken)
     }
 
     #[tokio::test]
@@ -499,6 +508,20 @@ mod tests {
         let started = tokio::time::Instant::now();
         assert_eq!(next(&mut events).await, StreamEvent::Closed { conn: CONN, error: None });
         assert!(started.elapsed() <= LINGER);
+    }
+
+    #[tokio::test]
+    async fn not_23_an_aborted_connection_writes_nothing_that_waits() {
+        let (handle, mut peer, mut events) = piped(4);
+        handle.send(packet("01234567", "")).unwrap();
+        let mut begun = [0; 4];
+        peer.read_exact(&mut begun).await.unwrap();
+        handle.abort().await;
+        // What the pipe took before may still be in it, and nothing else comes.
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() < 8, "{rest:?}");
+        assert_eq!(timeout(PATIENCE, events.recv()).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! through an [`Outbox`]. It never waits, reads no clock and holds no socket, so every hour of its life can be
 //! tested in microseconds.
 
+mod saving;
 mod serving;
 mod watched;
 mod watching;
@@ -43,6 +44,7 @@ use crate::sip::{
     uri::Uri,
 };
 
+pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
 pub use watching::{Subscribing, WatchId};
 
@@ -145,6 +147,8 @@ pub enum Key {
     Own,
     /// Who watches us.
     Watchers,
+    /// What is to be saved of them: see [`Core::saved`].
+    Saved,
 }
 
 /// What leaves the core.
@@ -263,6 +267,9 @@ impl Core {
         self.follow_failures(now, out);
         self.follow_subscriptions(now, out);
         self.follow_watchers(now, out);
+        if self.notifier.take_unsaved() {
+            out.changed.insert(Key::Saved);
+        }
     }
 
     fn follow_failures(&mut self, now: Now, out: &mut Outbox) {
@@ -387,6 +394,9 @@ impl Core {
     }
 
     fn set_own(&mut self, published: Option<Published>, now: Now, out: &mut Outbox) {
+        if published.is_none() {
+            out.changed.insert(Key::Saved);
+        }
         self.serving.state_changed(published.is_none().then_some(now.wall));
         self.own = Arc::new(OwnPresence { entity: self.own.entity.clone(), published });
         self.notifier.changed(serving::FULL, now.at);

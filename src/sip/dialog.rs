@@ -11,7 +11,7 @@ use super::{
 };
 
 /// How many Record-Route entries a dialog keeps; a longer path is nobody's honest wish.
-const MAX_ROUTES: usize = 20;
+pub(super) const MAX_ROUTES: usize = 20;
 
 /// One party as From and To carry it, without its tag.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -203,6 +203,14 @@ impl<U: Copy> Endpoint<U> {
         &self.config.locals
     }
 
+    /// Returns the listening socket behind our end of a flow: where we opened a connection ourselves, its port is
+    /// nobody's address.
+    pub fn listening_on(&self, local: SocketAddr) -> SocketAddr {
+        let locals = &self.config.locals;
+        let same_ip = || locals.iter().find(|listening| listening.ip() == local.ip());
+        locals.iter().find(|listening| **listening == local).or_else(same_ip).copied().unwrap_or(local)
+    }
+
     /// Returns what was dropped so far.
     pub fn counters(&self) -> Counters {
         self.counters

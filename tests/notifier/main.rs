@@ -3,6 +3,8 @@
 
 mod answering;
 mod limits;
+mod restarting;
+mod saved_data;
 mod telling;
 #[path = "../world/mod.rs"]
 mod world;

@@ -456,8 +456,28 @@ fn sec_20_after_a_long_sleep_everything_is_stale_and_asked_once_jittered() {
     script.advance(secs(3));
     let asked = script.take();
     assert!(asked.iter().all(|msg| msg.header("CSeq") == "2 SUBSCRIBE"), "{asked:?}");
+    // Whoever tells of the same sleep once more has nothing asked twice.
+    script.input(Input::Resumed);
+    script.advance(secs(4));
+    let asked = script.take();
+    assert!(asked.iter().all(|msg| msg.header("CSeq") == "2 SUBSCRIBE"), "{asked:?}");
     script.sleep(secs(8 * 3600));
     script.input(Input::Resumed);
     script.advance(secs(40));
     assert_eq!(script.freshness(id), Freshness::Unknown);
+}
+
+#[test]
+fn sec_20_an_attempt_that_the_sleep_cut_off_is_made_again_at_once() {
+    let mut script = alice();
+    let id = script.watch();
+    let first = script.expect("SUBSCRIBE");
+    script.sleep(secs(8 * 3600));
+    script.input(Input::Resumed);
+    let woke = script.after();
+    let again = script.wait(secs(3));
+    assert!(again.at <= woke + secs(3) && again.header("Call-ID") != first.header("Call-ID"), "{again:?}");
+    script.answer_with(&again, "200 OK", "Expires: 300\n");
+    script.notify(&again, 1, "active;expires=300", AVAILABLE);
+    assert_eq!(script.freshness(id), Freshness::Fresh);
 }

@@ -3,14 +3,20 @@
 
 pub mod net;
 
-use std::{collections::VecDeque, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::{SeedableRng, rngs::StdRng};
 use sippresence::{
     presence::{
         Freshness, OpenWhen, PresenceEvent, PresenceStatus, PresentityState,
-        core::{Core, CoreConfig, Input, Now, Outbox, Subscribing, WatchId},
+        core::{Core, CoreConfig, Input, Key, Now, Outbox, Restored, SavedServing, Subscribing, WatchId},
         pidf::Published,
         policy::{Action, Policy},
     },
@@ -138,6 +144,8 @@ impl Msg {
 pub struct Script {
     pub core: Core,
     pub events: Vec<PresenceEvent>,
+    /// What changed since somebody looked.
+    pub changed: BTreeSet<Key>,
     /// Whether NOTIFYs are sent as soon as they may; off to look at what waits.
     pub pumps: bool,
     local: SocketAddr,
@@ -146,6 +154,7 @@ pub struct Script {
     out: Outbox,
     sent: VecDeque<Msg>,
     branches: u32,
+    starts: u64,
 }
 
 impl Script {
@@ -157,6 +166,7 @@ impl Script {
         Self {
             core,
             events: Vec::new(),
+            changed: BTreeSet::new(),
             pumps: true,
             local,
             peer: peer.parse().unwrap(),
@@ -164,6 +174,7 @@ impl Script {
             out: Outbox::default(),
             sent: VecDeque::new(),
             branches: 0,
+            starts: 0,
         }
     }
 
@@ -173,6 +184,28 @@ impl Script {
 
     pub fn now(&self) -> Now {
         moment(self.after)
+    }
+
+    /// What a file would hold by now.
+    pub fn saved(&self) -> SavedServing {
+        let text = serde_json::to_string(&self.core.saved(self.now())).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Starts a core anew with what was saved, in the same moment; the one before is gone without a word.
+    pub fn restart(&mut self, config: CoreConfig, saved: &SavedServing, crashed: bool) -> Restored {
+        let published = self.core.own().published.clone();
+        self.sent.clear();
+        self.events.clear();
+        self.changed.clear();
+        self.starts += 1;
+        self.core = Core::new(config, StdRng::seed_from_u64(7 + self.starts), self.now()).unwrap();
+        self.act(|core, now, out| {
+            if let Some(published) = published {
+                core.restore_published(published, now, out);
+            }
+            core.restore(saved, crashed, now, out)
+        })
     }
 
     /// Sends a message from the usual peer; line ends become CR LF.
@@ -214,7 +247,7 @@ impl Script {
             }
         }
         self.events.append(&mut self.out.events);
-        self.out.changed.clear();
+        self.changed.append(&mut self.out.changed);
     }
 
     /// Lets time pass; every timer runs at its own moment.

@@ -9,7 +9,7 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sippresence::{
-    presence::core::{Core, CoreConfig, Input, Now, Outbox},
+    presence::core::{Core, CoreConfig, Input, Key, Now, Outbox, SavedServing},
     sip::effect::Effect,
 };
 
@@ -34,6 +34,8 @@ pub struct World {
     pub rng: StdRng,
     after: Duration,
     cores: BTreeMap<SocketAddr, Core>,
+    /// What each core wrote down last.
+    saved: BTreeMap<SocketAddr, SavedServing>,
     on_the_way: BinaryHeap<Datagram>,
     numbered: u64,
 }
@@ -45,6 +47,7 @@ impl World {
             rng: StdRng::seed_from_u64(seed),
             after: Duration::ZERO,
             cores: BTreeMap::new(),
+            saved: BTreeMap::new(),
             on_the_way: BinaryHeap::new(),
             numbered: 0,
         }
@@ -63,7 +66,26 @@ impl World {
         let address = config.locals[0];
         let rng = StdRng::seed_from_u64(self.rng.random());
         self.cores.insert(address, Core::new(config, rng, self.now()).unwrap());
+        self.saved.remove(&address);
         address
+    }
+
+    /// Starts a core anew that goes on with what the one before published and served: as that one left it in good
+    /// order, or as it was written down last before a crash.
+    pub fn restart(&mut self, config: CoreConfig, crashed: bool) {
+        let (address, now) = (config.locals[0], self.now());
+        let before = &self.cores[&address];
+        let published = before.own().published.clone();
+        let saved = if crashed { self.saved.get(&address).cloned() } else { Some(before.saved(now)) };
+        self.start(config);
+        self.act(address, |core, now, out| {
+            if let Some(published) = published {
+                core.restore_published(published, now, out);
+            }
+            if let Some(saved) = saved {
+                core.restore(&saved, crashed, now, out);
+            }
+        });
     }
 
     pub fn core(&self, address: SocketAddr) -> &Core {
@@ -75,6 +97,9 @@ impl World {
         let core = self.cores.get_mut(&address).unwrap();
         let done = act(core, now, &mut out);
         let mut sent = Vec::new();
+        if out.changed.contains(&Key::Saved) {
+            self.saved.insert(address, core.saved(now));
+        }
         loop {
             while core.wants_pump() {
                 core.pump(16, now, &mut out);

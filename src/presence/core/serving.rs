@@ -51,28 +51,28 @@ pub struct Watcher {
 }
 
 #[derive(Debug)]
-struct Entry {
-    who: String,
+pub(super) struct Entry {
+    pub(super) who: String,
     /// The host that From names.
-    host: Result<IpAddr, String>,
-    grade: WatcherGrade,
-    rule: &'static str,
-    since: Timestamp,
-    own: bool,
-    expires: u32,
-    announced: bool,
+    pub(super) host: Result<IpAddr, String>,
+    pub(super) grade: WatcherGrade,
+    pub(super) rule: &'static str,
+    pub(super) since: Timestamp,
+    pub(super) own: bool,
+    pub(super) expires: u32,
+    pub(super) announced: bool,
 }
 
 /// What is known of our watchers beyond their subscriptions.
 #[derive(Debug)]
 pub(super) struct Serving {
-    entries: HashMap<ServedId, Entry>,
+    pub(super) entries: HashMap<ServedId, Entry>,
     lookups: HashMap<QueryId, ServedId>,
     bodies: Cached,
     /// Since when those who are politely blocked see us offline; nothing that we do moves it.
-    hidden_since: Timestamp,
+    pub(super) hidden_since: Timestamp,
     /// Since when we are offline, when we are.
-    offline_since: Timestamp,
+    pub(super) offline_since: Timestamp,
     /// We are on our way out: everybody sees us offline.
     leaving: bool,
 }
@@ -150,10 +150,7 @@ impl Core {
                 let source = flow.remote.ip();
                 let vouched = self.config.policy.vouches_for(source) || self.watching.has_target_at(source);
                 let proven = own || vouched || self.notifier.is_proven(flow, now.at);
-                let host = match initial.from.host() {
-                    Host::Ip(ip) => Ok(ip),
-                    Host::Name(name) => Err(name.to_ascii_lowercase()),
-                };
+                let host = host_of(&initial.from);
                 let mut entry = Entry {
                     who: canonical(&initial.watcher),
                     grade: grade(&host, proven, flow.remote.ip(), initial.notify_to),
@@ -235,8 +232,17 @@ impl Core {
         entry.grade = grade(&entry.host, true, served.source.ip(), Some(served.source));
         let verdict = judge(&self.config.policy, entry);
         log(entry, verdict, true);
-        // A name is worth a look-up only where a rule would allow it (POL-19).
-        if entry.grade == WatcherGrade::Claimed
+        self.look_up(id, out);
+        self.notifier.promote(id, verdict, now.at);
+        self.announce(id, out);
+    }
+
+    /// Looks the host name up that a watcher gives as its own, where it is worth that: where a rule would allow it
+    /// if it were true (POL-19).
+    pub(super) fn look_up(&mut self, id: ServedId, out: &mut Outbox) {
+        let Some(served) = self.notifier.info(id) else { return };
+        if let Some(entry) = self.serving.entries.get(&id)
+            && entry.grade == WatcherGrade::Claimed
             && self.config.policy.listed(&entry.who) == Some(Action::Allow)
             && let Err(host) = &entry.host
         {
@@ -244,8 +250,6 @@ impl Core {
             self.serving.lookups.insert(query, id);
             out.effects.push(Effect::Resolve { query, host: host.clone(), port: served.source.port() });
         }
-        self.notifier.promote(id, verdict, now.at);
-        self.announce(id, out);
     }
 
     /// A watcher's own host name was looked up.
@@ -256,6 +260,7 @@ impl Core {
             && let Some(entry) = self.serving.entries.get_mut(&id)
         {
             entry.grade = WatcherGrade::Address;
+            out.changed.insert(Key::Saved);
             let verdict = judge(&self.config.policy, entry);
             log(entry, verdict, true);
             self.notifier.judge(id, verdict, now.at);
@@ -264,7 +269,7 @@ impl Core {
     }
 
     /// Tells programs of a watcher that has proven to be there.
-    fn announce(&mut self, id: ServedId, out: &mut Outbox) {
+    pub(super) fn announce(&mut self, id: ServedId, out: &mut Outbox) {
         let Some(served) = self.notifier.info(id) else { return };
         let Some(entry) = self.serving.entries.get_mut(&id).filter(|entry| !entry.own) else { return };
         out.changed.insert(Key::Watchers);
@@ -355,13 +360,21 @@ impl Watcher {
     }
 }
 
+/// Returns the host that a watcher's URI names: its address, or its name in lower case.
+pub(super) fn host_of(uri: &UriRef<'_>) -> Result<IpAddr, String> {
+    match uri.host() {
+        Host::Ip(ip) => Ok(ip),
+        Host::Name(name) => Err(name.to_ascii_lowercase()),
+    }
+}
+
 /// POL-19: the grade of a watcher's identity.
 fn grade(host: &Result<IpAddr, String>, proven: bool, source: IpAddr, notify_to: Option<SocketAddr>) -> WatcherGrade {
     let contact_agrees = notify_to.is_some_and(|to| to.ip() == source);
     if proven && contact_agrees && *host == Ok(source) { WatcherGrade::Address } else { WatcherGrade::Claimed }
 }
 
-fn judge(policy: &Policy, entry: &mut Entry) -> Verdict {
+pub(super) fn judge(policy: &Policy, entry: &mut Entry) -> Verdict {
     if entry.own {
         // POL-20: known by the Call-ID and tag that we issued, not by what it claims.
         entry.rule = "self";
@@ -388,7 +401,7 @@ fn log(entry: &Entry, verdict: Verdict, proven: bool) {
     }
 }
 
-fn state_word(verdict: Verdict) -> &'static str {
+pub(super) fn state_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pending => "pending",
         Verdict::Active(FULL) => "active",

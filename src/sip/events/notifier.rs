@@ -8,6 +8,7 @@
 mod admission;
 mod delivery;
 mod proof;
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use crate::sip::{
 };
 
 pub use admission::{Initial, Subscribe};
+pub use saved::{NotRestored, Revived, SEQ_JUMP, SavedSubscription, Telling};
 
 /// Names one subscription that we serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +120,8 @@ pub(super) struct Served {
     watcher: Box<str>,
     /// Where the last SUBSCRIBE came from.
     source: SocketAddr,
+    /// The socket of ours that our Contact names.
+    listen: SocketAddr,
     /// Our user part, for Contact.
     contact_user: Box<str>,
     verdict: Verdict,
@@ -126,7 +130,8 @@ pub(super) struct Served {
     granted_until: Instant,
     /// The watcher itself wants no more.
     asked_end: bool,
-    pending_since: Option<Instant>,
+    /// When it is given up, while nobody decided (NOT-22).
+    gives_up_at: Option<Instant>,
     /// Its place among the unproven, if it is one of them.
     unproven: Option<Unproven>,
     fetch: bool,
@@ -219,6 +224,8 @@ pub struct Notifier {
     timers: Timers<u32>,
     reports: VecDeque<Report>,
     attempts: u64,
+    /// What would be saved is another than it was.
+    unsaved: bool,
 }
 
 impl Notifier {
@@ -238,6 +245,7 @@ impl Notifier {
             timers: Timers::default(),
             reports: VecDeque::new(),
             attempts: 0,
+            unsaved: false,
         }
     }
 
@@ -263,10 +271,7 @@ impl Notifier {
 
     /// Goes through the subscriptions whose watcher has proven to be there.
     pub fn proven(&self) -> impl Iterator<Item = ServedInfo> {
-        self.slab
-            .iter()
-            .filter(|(_, served)| served.unproven.is_none() && !served.fetch)
-            .map(|(id, served)| served.info(ServedId(id)))
+        self.slab.iter().filter(|(_, served)| served.is_lasting()).map(|(id, served)| served.info(ServedId(id)))
     }
 
     /// The state behind a view changed: whoever sees it is to hear of it.
@@ -309,11 +314,13 @@ impl Notifier {
         if let Verdict::Active(view) = served.verdict {
             self.by_view.remove(&(view, id));
         }
+        self.unsaved |= served.is_lasting() && served.verdict != verdict;
         served.verdict = verdict;
         if let Verdict::Active(view) = verdict {
             self.by_view.insert((view, id));
         }
-        served.pending_since = (verdict == Verdict::Pending).then(|| served.pending_since.unwrap_or(now));
+        let pending = verdict == Verdict::Pending;
+        served.gives_up_at = pending.then(|| served.gives_up_at.unwrap_or(now + GIVE_UP_AFTER));
         self.rearm(id);
     }
 
@@ -367,7 +374,7 @@ impl Notifier {
                 let undecided = served.verdict == Verdict::Pending && !served.asked_end;
                 let farewell = if undecided { Farewell::GaveUp } else { Farewell::Timeout };
                 self.owe(id, Owed::Last(farewell), now);
-            } else if served.pending_since.is_some_and(|since| now >= since + GIVE_UP_AFTER) {
+            } else if served.gives_up_at.is_some_and(|at| now >= at) {
                 self.owe(id, Owed::Last(Farewell::GaveUp), now);
             } else {
                 self.enqueue(id, now);
@@ -379,6 +386,8 @@ impl Notifier {
     /// Notes what a watcher is owed, and queues it if it may go now.
     fn owe(&mut self, id: u32, owed: Owed, now: Instant) {
         let Some(served) = self.slab.get_mut(id) else { return };
+        let ends = matches!(owed, Owed::Last(_)) && !matches!(served.owed, Owed::Last(_));
+        self.unsaved |= ends && served.is_lasting();
         served.owed = served.owed.max(owed);
         self.enqueue(id, now);
     }
@@ -400,9 +409,9 @@ impl Notifier {
         let held = (served.owed != Owed::Nothing && !served.queued && served.awaited.is_none())
             .then(|| served.held_until(rate))
             .flatten();
-        let give_up = served.pending_since.map(|since| since + GIVE_UP_AFTER);
         let over = !matches!(served.owed, Owed::Last(_));
-        let at = [over.then_some(served.expires_at), held, give_up.filter(|_| over)].into_iter().flatten().min();
+        let at =
+            [over.then_some(served.expires_at), held, served.gives_up_at.filter(|_| over)].into_iter().flatten().min();
         match at {
             Some(at) => self.timers.set(&mut served.timer, id, at),
             None => self.timers.cancel(&mut served.timer, id),
@@ -420,6 +429,7 @@ impl Notifier {
         if served.awaited.is_some_and(|awaited| awaited.counted) {
             self.in_flight -= 1;
         }
+        self.unsaved |= served.is_lasting();
         let proven = served.unproven.is_none();
         if let Some(unproven) = served.unproven.take() {
             self.leave_unproven(unproven);
@@ -464,6 +474,11 @@ impl Notifier {
 }
 
 impl Served {
+    /// Whether it is more than a claim or one look.
+    fn is_lasting(&self) -> bool {
+        self.unproven.is_none() && !self.fetch
+    }
+
     fn info(&self, id: ServedId) -> ServedInfo {
         let Self { watcher, source, verdict, expires_at, unproven, .. } = self;
         let (watcher, proven) = (watcher.clone(), unproven.is_none());

@@ -268,13 +268,20 @@ impl Subscriber {
                     }
                 }
                 State::Established { refresh_at, refresh, not_before, .. } => {
-                    *refresh_at = not_before.map_or(soon, |at| at.max(soon));
-                    *refresh = None;
+                    // One that is on its way goes on: whoever tells of one sleep twice has everything asked once.
+                    if refresh.is_none_or(|refresh| refresh.timer_n <= step.now) {
+                        *refresh_at = not_before.map_or(soon, |at| at.max(soon));
+                        *refresh = None;
+                    }
                     self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
                 }
                 State::Waiting { retry_at, .. } if *retry_at <= soon => *retry_at = soon,
                 State::Waiting { retry_at, not_before } => {
                     *retry_at = not_before.map_or(soon, |at| at.max(soon)).min(*retry_at);
+                }
+                // Its time ran out while we slept, which says nothing about the peer.
+                State::Subscribing { timer_n, .. } if *timer_n <= step.now && !sub.wish.fetch => {
+                    self.enter(id, State::Waiting { retry_at: soon, not_before: None }, step.now);
                 }
                 State::Subscribing { .. } | State::Ending { .. } | State::Over => {}
             }

@@ -180,12 +180,13 @@ impl Notifier {
             event_id,
             watcher: initial.watcher.as_str().into(),
             source: flow.remote,
+            listen: step.endpoint.listening_on(flow.local),
             contact_user,
             verdict: Verdict::Pending,
             expires_at: step.now + lives,
             granted_until: step.now + seconds(granted),
             asked_end: fetch,
-            pending_since: None,
+            gives_up_at: None,
             unproven: None,
             fetch,
             size_limit: (!proven && fetch).then(|| request_size(message) * 4),
@@ -199,6 +200,7 @@ impl Notifier {
         let id = self.slab.insert(served);
         self.by_tag.insert(tag, id);
         if proven {
+            self.unsaved |= !fetch;
             *self.per_watcher.entry(initial.watcher.as_str().into()).or_default() += 1;
         } else {
             let place = self.proofs.enter(id, flow.remote.ip());
@@ -233,7 +235,7 @@ impl Notifier {
     }
 
     /// Returns whether one more proven subscription is too many, in all or for this watcher.
-    fn is_full(&self, watcher: &str) -> bool {
+    pub(super) fn is_full(&self, watcher: &str) -> bool {
         let held = self.per_watcher.get(watcher).copied().unwrap_or_default();
         held >= MAX_PER_WATCHER || self.counts().0 >= self.config.max_subscriptions
     }
@@ -266,6 +268,7 @@ impl Notifier {
         if served.dialog.receive(seq) == Order::Old {
             return refuse(request, flow, message, &Refusal::plain(500), step);
         }
+        self.unsaved = true;
         if asked > 0 && asked < 3600 && asked < min_expires {
             let header = Some((Name::MinExpires, min_expires.to_string()));
             return refuse(request, flow, message, &Refusal { code: 423, header }, step);
@@ -285,6 +288,7 @@ impl Notifier {
         let granted = asked.min(MAX_EXPIRES);
         let (tag, user) = (served.dialog.local_tag, served.contact_user.clone());
         served.source = flow.remote;
+        served.listen = step.endpoint.listening_on(flow.local);
         served.granted_until = now + seconds(granted);
         served.expires_at = served.granted_until;
         served.asked_end = granted == 0;
@@ -304,6 +308,7 @@ impl Notifier {
         self.proofs.prove(served.source, now);
         let Some(place) = served.unproven.take() else { return };
         served.expires_at = served.granted_until;
+        self.unsaved = true;
         let watcher = served.watcher.clone();
         let full = self.is_full(&watcher);
         self.leave_unproven(place);
@@ -354,7 +359,7 @@ fn accept(
     step: &mut Step<'_>,
 ) {
     let transport = flow.transport.is_stream().then_some(flow.transport);
-    let contact = contact_uri(user, flow.local, transport);
+    let contact = contact_uri(user, step.endpoint.listening_on(flow.local), transport);
     step.endpoint.respond_tagged(request, flow, message, 200, tag, step.now, step.out, |head| {
         for route in message.all(Name::RecordRoute) {
             head.bytes(Name::RecordRoute, route);

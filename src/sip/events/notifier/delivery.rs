@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, ServedId, Verdict, View};
+use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, SEQ_JUMP, ServedId, Verdict, View};
 use crate::sip::{
     endpoint::{ContactSlot, Failure, Outgoing},
     events::{MAX_EXPIRES, Step, USER_AGENT, User, seconds},
@@ -39,6 +39,8 @@ impl Notifier {
             (Verdict::Active(view), _) => Some(body(view)),
         };
         let mut head = served.dialog.request("NOTIFY");
+        // However long nothing else calls for saving: the jump at a start stays ahead of what went out.
+        self.unsaved |= served.is_lasting() && served.dialog.local_seq % (SEQ_JUMP / 2) == 0;
         let contact = ContactSlot { at: head.len(), user: served.contact_user.clone() };
         match &served.event_id {
             Some(event_id) => head.fmt(Name::Event, format_args!("{};id={event_id}", package.name)),

@@ -1,0 +1,205 @@
+//! What of our watchers outlives the process, and how they go on after a start (NOT-29, NOT-23).
+//!
+//! A snapshot is plain data for a file; where that is kept and when it is written is left to the core's user, who
+//! is told by [`Key::Saved`] that it would be another one now.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use tracing::{info, warn};
+
+use super::{
+    Core, Key, Now, Outbox, OwnPresence, Published,
+    serving::{Entry, host_of, judge, state_word},
+};
+use crate::{
+    presence::{event::WatcherGrade, policy::canonical},
+    sip::{
+        events::notifier::{NotRestored, SavedSubscription, Telling, Verdict},
+        uri::UriRef,
+    },
+};
+
+/// Our watchers, as they are written down: ourselves, strangers who proved nothing and single looks left out.
+///
+/// An entry that cannot be read costs no other one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Lenient")]
+pub struct SavedServing {
+    /// Since when those who are politely blocked see us offline: it tells them nothing of our starts (POL-03).
+    pub hidden_since: Timestamp,
+    /// Since when we are offline, where we publish nothing.
+    pub offline_since: Timestamp,
+    /// The watchers.
+    pub watchers: Vec<SavedWatcher>,
+    /// How many more there were that could not be read; never written.
+    #[serde(skip_serializing)]
+    pub unreadable: usize,
+}
+
+/// One watcher of ours, as it is written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedWatcher {
+    /// How sure we were of who it is.
+    pub grade: WatcherGrade,
+    /// What it was told last: `active`, `pending` or `polite-block`. It is judged anew at the start; this only says
+    /// whether that is news to it.
+    pub state: String,
+    /// Since when that has been so.
+    pub since: Timestamp,
+    /// For how many seconds it asked.
+    pub expires: u32,
+    /// Its subscription.
+    pub subscription: SavedSubscription,
+}
+
+#[derive(Deserialize)]
+struct Lenient {
+    hidden_since: Timestamp,
+    offline_since: Timestamp,
+    #[serde(default)]
+    watchers: Vec<Readable>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Readable {
+    Watcher(Box<SavedWatcher>),
+    Other(IgnoredAny),
+}
+
+impl From<Lenient> for SavedServing {
+    fn from(read: Lenient) -> Self {
+        let all = read.watchers.len();
+        let watchers: Vec<SavedWatcher> = read
+            .watchers
+            .into_iter()
+            .filter_map(|entry| match entry {
+                Readable::Watcher(watcher) => Some(*watcher),
+                Readable::Other(_) => None,
+            })
+            .collect();
+        let unreadable = all - watchers.len();
+        Self { hidden_since: read.hidden_since, offline_since: read.offline_since, watchers, unreadable }
+    }
+}
+
+/// What became of the watchers that were read back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// They go on.
+    pub kept: usize,
+    /// Their subscriptions had ended.
+    pub expired: usize,
+    /// They know us at an address or port that we do not have now.
+    pub elsewhere: usize,
+    /// There was no place for them.
+    pub no_room: usize,
+    /// What was written of them cannot be so.
+    pub damaged: usize,
+}
+
+impl Core {
+    /// Returns what has to be kept for [`restore`](Self::restore); goes through all watchers.
+    pub fn saved(&self, now: Now) -> SavedServing {
+        let watchers = self.notifier.saved(now.at, now.wall).filter_map(|(id, subscription)| {
+            let entry = self.serving.entries.get(&id).filter(|entry| !entry.own)?;
+            let state = self.notifier.info(id).map(|served| state_word(served.verdict))?;
+            Some(SavedWatcher {
+                grade: entry.grade,
+                state: state.to_owned(),
+                since: entry.since,
+                expires: entry.expires,
+                subscription,
+            })
+        });
+        SavedServing {
+            hidden_since: self.serving.hidden_since,
+            offline_since: self.serving.offline_since,
+            watchers: watchers.collect(),
+            unreadable: 0,
+        }
+    }
+
+    /// Goes on with the watchers of an earlier run; to be called before the first input.
+    ///
+    /// Each is judged by the policy in force, and hears of it only if that is news, or if something was on its way
+    /// to it; behind a crash everybody who may see us is told our state, for nobody knows what was lost. What is
+    /// [`saved`](Self::saved) from now on has to be on disk before the first NOTIFY leaves.
+    pub fn restore(&mut self, saved: &SavedServing, crashed: bool, now: Now, out: &mut Outbox) -> Restored {
+        // A time to come was never written by us.
+        self.serving.hidden_since = saved.hidden_since.min(now.wall);
+        self.serving.offline_since = saved.offline_since.min(now.wall);
+        let mut restored = Restored { damaged: saved.unreadable, ..Restored::default() };
+        for watcher in &saved.watchers {
+            match self.restore_watcher(watcher, crashed, now, out) {
+                Ok(()) => restored.kept += 1,
+                Err(NotRestored::Expired) => restored.expired += 1,
+                Err(NotRestored::Elsewhere) => restored.elsewhere += 1,
+                Err(NotRestored::NoRoom) => restored.no_room += 1,
+                Err(NotRestored::Damaged) => restored.damaged += 1,
+            }
+        }
+        let Restored { kept, expired, elsewhere, no_room, damaged } = restored;
+        if damaged > 0 {
+            warn!(damaged, "saved watchers that cannot be read were dropped");
+        }
+        if !saved.watchers.is_empty() {
+            info!(kept, expired, elsewhere, no_room, crashed, "went on with saved watchers");
+        }
+        self.settle(now, out);
+        restored
+    }
+
+    fn restore_watcher(
+        &mut self,
+        saved: &SavedWatcher,
+        crashed: bool,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<(), NotRestored> {
+        let revived = saved.subscription.revive(&self.config.locals, now.at, now.wall)?;
+        let uri = UriRef::parse(revived.watcher()).map_err(|_| NotRestored::Damaged)?;
+        let mut entry = Entry {
+            who: canonical(revived.watcher()),
+            host: host_of(&uri),
+            grade: saved.grade,
+            rule: "",
+            since: saved.since.min(now.wall),
+            own: false,
+            expires: saved.expires,
+            announced: false,
+        };
+        let verdict = judge(&self.config.policy, &mut entry);
+        let news = state_word(verdict) != saved.state;
+        let telling = match verdict {
+            _ if news => Telling::Verdict,
+            Verdict::Active(_) if crashed => Telling::State,
+            _ => Telling::Nothing,
+        };
+        if news {
+            entry.since = now.wall;
+        }
+        let id = self.notifier.restore(revived, verdict, telling, now.at)?;
+        self.serving.entries.insert(id, entry);
+        // Who waits for us is new to whoever reads our events; who is served as before is not.
+        if news || verdict == Verdict::Pending {
+            self.announce(id, out);
+        }
+        self.look_up(id, out);
+        Ok(())
+    }
+
+    /// Goes on with what was published in an earlier run; to be called before the first input.
+    ///
+    /// It holds since when it was published, and nobody is told: whoever watched then knows. A status that is not
+    /// the one that they know is to be [published](Self::publish) instead.
+    pub fn restore_published(&mut self, mut published: Published, now: Now, out: &mut Outbox) {
+        if published.device.is_none() {
+            published.device.clone_from(&self.config.device);
+        }
+        published.timestamp = published.timestamp.min(now.wall);
+        self.serving.state_changed(None);
+        self.own = OwnPresence { entity: self.own.entity.clone(), published: Some(published) }.into();
+        out.changed.insert(Key::Own);
+    }
+}
