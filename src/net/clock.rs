@@ -11,6 +11,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     sys::{
         time::TimeSpec,
         timerfd::{ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
@@ -98,6 +99,41 @@ impl Sleeper {
     }
 }
 
+/// A timer on the wall clock, which also ends when somebody sets that clock.
+#[derive(Debug)]
+pub struct WallSleeper {
+    timer: AsyncFd<Timer>,
+}
+
+impl WallSleeper {
+    /// Makes a timer in the runtime that runs the caller.
+    pub fn new() -> io::Result<Self> {
+        let timer = TimerFd::new(TimerClock::CLOCK_REALTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        Ok(Self { timer: reactor::register(Timer(timer), Interest::READABLE)? })
+    }
+
+    /// Waits until the wall clock shows `at`, given as the time since 1970, or is set; without a time only for
+    /// the latter. Cancel-safe.
+    pub async fn until(&mut self, at: Option<Duration>) -> io::Result<()> {
+        // A time that no clock reaches, for the timer is told of a clock that is set only while it runs.
+        let at = TimeSpec::from_duration(at.unwrap_or(Duration::from_hours(24 * 365 * 200)));
+        let how = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+        // A clock that was set since the last time is told by the call that arms the timer anew.
+        match self.timer.get_ref().0.set(Expiration::OneShot(at), how) {
+            Err(Errno::ECANCELED) => return Ok(()),
+            armed => armed?,
+        }
+        loop {
+            let mut ready = self.timer.readable().await?;
+            match ready.try_io(|timer| timer.get_ref().0.wait().map_err(io::Error::from)) {
+                Ok(Err(error)) if error.raw_os_error() == Some(Errno::ECANCELED as i32) => return Ok(()),
+                Ok(fetched) => return fetched,
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Timer(TimerFd);
 
@@ -171,6 +207,18 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(5), sleeper.until(Some(far))).await.is_err());
         let near = Clock::now() + Duration::from_millis(5);
         tokio::time::timeout(Duration::from_secs(5), sleeper.until(Some(near))).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_wall_clock_is_waited_for_and_a_time_that_has_passed_is_not() {
+        let since_1970 = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let mut sleeper = WallSleeper::new().unwrap();
+        let at = since_1970() + Duration::from_millis(20);
+        sleeper.until(Some(at)).await.unwrap();
+        assert!(since_1970() >= at);
+        sleeper.until(Some(Duration::from_secs(1))).await.unwrap();
+        let never = tokio::time::timeout(Duration::from_millis(20), sleeper.until(None)).await;
+        assert!(never.is_err());
     }
 
     #[test]

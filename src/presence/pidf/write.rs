@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::presence::{
     info::Priority,
@@ -12,19 +13,23 @@ use crate::presence::{
 };
 
 /// What a user publishes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The status.
     pub status: PresenceStatus,
     /// The user's note; without one the status has its own ("Busy", …), but for Available and Offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The language of that note (RFC 5646), if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note_lang: Option<String>,
     /// Activities after the status's own; Available and Offline are sent without any (conformance MAP-12).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activities: Vec<Activity>,
     /// When this began to be so; written in whole seconds.
     pub timestamp: Timestamp,
     /// What the device is called, if the user wants to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
 }
 
