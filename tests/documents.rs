@@ -3,19 +3,25 @@
 
 #![allow(clippy::format_collect, clippy::unwrap_used, reason = "clear before fast in tests, and a panic is a failure")]
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use sippresence::presence::{
-    event::{
-        FreshnessWord, Kind, Line, PresentityState, Previous, SinceFrom, SubscriptionInfo, WatcherGrade, WatcherInfo,
+use sippresence::{
+    presence::{
+        core::Now,
+        event::{
+            FreshnessWord, Kind, LayerKind, Line, PresentityState, Previous, SinceFrom, SubscriptionInfo, WatcherGrade,
+            WatcherInfo,
+        },
+        holds::{Hold, Holds, Lasts},
+        info::{FailureCode, Freshness, PresenceInfo},
+        pidf::{CONTENT_TYPE, Document, Identity, Published, write, write_offline},
+        status::{Activity, Basic, OpenWhen, PresenceStatus, StatusArg},
+        text::clean_note,
+        xml,
     },
-    info::{FailureCode, Freshness, PresenceInfo},
-    pidf::{CONTENT_TYPE, Document, Identity, Published, write, write_offline},
-    status::{Activity, Basic, OpenWhen, PresenceStatus, StatusArg},
-    text::clean_note,
-    xml,
+    sip::time::Instant,
 };
 
 #[path = "schemas/order.rs"]
@@ -501,15 +507,28 @@ fn every_kind_of_line_holds_against_the_json_schema() {
     line.presentity = Some("bob".into());
     line.subscription = Some(subscription);
     check(&line);
-    let mut line = Line::new(Kind::Publication, 7, now());
-    line.set_status(Some(&PresenceStatus::Custom("Tea".into())));
+    let moment = Now { at: Instant::default(), wall: now() };
+    let tea = || Published { note: Some("n".into()), ..Published::new(PresenceStatus::Custom("Tea".into()), now()) };
+    let mut holds = Holds::default();
+    check(&Line::publication(7, now(), "sip:a@b", &holds, moment));
+    holds.set(tea(), moment);
+    for (id, lasts) in [
+        ("1", Lasts::of_length(Duration::from_mins(1), moment)),
+        ("2", Lasts::Until(now())),
+        ("3", Lasts::While { claim_by: None }),
+    ] {
+        holds.add(Hold { id: id.into(), published: tea(), lasts }, moment).unwrap();
+    }
+    let mut line = Line::publication(7, now(), "sip:a@b", &holds, moment);
+    line.addresses = vec!["sip:a@127.0.0.1:5070".into()];
+    assert_eq!((line.layers.len(), line.layers[0].lasts, line.layers[1].until), (4, LayerKind::While, Some(now())));
     check(&line);
     for identity in [WatcherGrade::Claimed, WatcherGrade::Address, WatcherGrade::Verified] {
         let watcher = WatcherInfo {
             who: "sip:carol@example.com".into(),
             display_name: Some("Carol".into()),
             identity,
-            state: "pending".into(),
+            state: if identity == WatcherGrade::Claimed { "polite-block".into() } else { "pending".into() },
             reason: Some("approved".into()),
             since: Some(now()),
             expires_in: Some(3600),

@@ -108,17 +108,18 @@ use crate::sip::{
 pub use crate::{
     net::{
         address,
-        clock::Clock,
+        clock::{Clock, Sleeper, WallSleeper},
         listen::{BindError, PortChoice},
     },
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::Buddy,
-        core::{OwnPresence, Restored, SavedServing, SavedWatcher, Subscribing, WatchId, Watcher},
-        event::{Kind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
+        core::{Now, OwnPresence, Restored, SavedServing, SavedWatcher, Subscribing, WatchId, Watcher},
+        event::{Kind, Layer, LayerKind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
+        holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
         policy::{Action, Policy, Require},
-        status::{ShownStatus, StatusArg},
+        status::{Query, ShownStatus, StatusArg},
         text,
     },
     sip::{events::notifier::SavedSubscription, transaction::Timing, uri::escape_user},
@@ -214,6 +215,14 @@ impl PresenceClient {
     pub fn uri(&self) -> String {
         let local = self.shared.locals.first();
         local.map_or_else(|| self.shared.address.clone(), |local| contact_uri(&self.shared.user, *local, None))
+    }
+
+    /// Returns every address at which others reach this client directly, the most useful first: those of the
+    /// network before those of this machine alone.
+    pub fn uris(&self) -> Vec<String> {
+        let mut locals = self.shared.locals.clone();
+        locals.sort_by_key(|local| local.ip().is_loopback());
+        locals.iter().map(|local| contact_uri(&self.shared.user, *local, None)).collect()
     }
 
     /// Gives a target that means ourselves, without a port, the port that we really listen on.

@@ -19,8 +19,8 @@ use super::{
 mod line;
 
 pub use line::{
-    FreshnessWord, Kind, Line, Previous, SCHEMA, SinceFrom, StateLine, StatusWord, SubscriptionInfo, WatcherGrade,
-    WatcherInfo,
+    FreshnessWord, Kind, Layer, LayerKind, Line, Previous, SCHEMA, SinceFrom, StateLine, StatusWord, SubscriptionInfo,
+    WatcherGrade, WatcherInfo,
 };
 
 /// What a client tells the program that uses it.

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::presence::{
+    core::Now,
+    holds::{Hold, Holds, Lasts},
     info::{Device, FailureCode, Freshness, Note, PlaceIs, PresenceInfo, RawElement, TimeOffset, UserInput},
+    pidf::Published,
     status::{Activity, Basic, PresenceStatus},
 };
 
@@ -184,6 +187,38 @@ pub struct WatcherInfo {
     pub expires_in: Option<u64>,
 }
 
+/// What makes a [`Layer`] of my status last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerKind {
+    /// Set until further notice: what shows when all others have ended.
+    Base,
+    /// For a length of time.
+    For,
+    /// Until a time of day.
+    Until,
+    /// While a command runs.
+    While,
+}
+
+/// One of the statuses that I set: what lies on top is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// What makes it last.
+    pub lasts: LayerKind,
+    /// Its status.
+    pub status: StatusWord,
+    /// The text of a custom one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Its note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When it ends, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
 /// One event as a JSON object; fields that are not known are left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -295,6 +330,12 @@ pub struct Line {
     /// The watcher that the line is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watcher: Option<WatcherInfo>,
+    /// Of a publication: the statuses that I set, the one that is shown first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Layer>,
+    /// Of a publication: addresses at which others can watch me.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
     /// Words for people: the cause of an error, a warning about a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -319,6 +360,22 @@ pub enum FreshnessWord {
     Failed,
     /// See [`Freshness::Unknown`].
     Unknown,
+}
+
+impl Layer {
+    fn of_hold(hold: &Hold, now: Now) -> Self {
+        let kind = match hold.lasts {
+            Lasts::For { .. } => LayerKind::For,
+            Lasts::Until(_) => LayerKind::Until,
+            Lasts::While { .. } => LayerKind::While,
+        };
+        Self::of(kind, &hold.published, hold.lasts.until(now))
+    }
+
+    fn of(lasts: LayerKind, published: &Published, until: Option<Timestamp>) -> Self {
+        let text = published.status.text().map(str::to_owned);
+        Self { lasts, status: StatusWord::of(Some(&published.status)), text, note: published.note.clone(), until }
+    }
 }
 
 impl Line {
@@ -362,6 +419,8 @@ impl Line {
             subscription: None,
             previous: None,
             watcher: None,
+            layers: Vec::new(),
+            addresses: Vec::new(),
             message: None,
             document: None,
         }
@@ -379,6 +438,23 @@ impl Line {
     /// Makes a `watcher` line.
     pub fn watcher(seq: u64, ts: Timestamp, watcher: WatcherInfo) -> Self {
         Self { watcher: Some(watcher), ..Self::new(Kind::Watcher, seq, ts) }
+    }
+
+    /// Makes a `publication` line of what is shown of us.
+    pub fn publication(seq: u64, ts: Timestamp, entity: &str, holds: &Holds, now: Now) -> Self {
+        let mut line = Self { presentity: Some(entity.to_owned()), ..Self::new(Kind::Publication, seq, ts) };
+        // Whoever publishes nothing shows as offline.
+        line.set_status(Some(holds.shown().map_or(&PresenceStatus::Offline, |shown| &shown.status)));
+        if let Some(shown) = holds.shown() {
+            line.note.clone_from(&shown.note);
+            line.note_lang.clone_from(&shown.note_lang);
+            line.activities.clone_from(&shown.activities);
+            line.since = Some(shown.timestamp);
+            line.since_from = Some(SinceFrom::Observed);
+        }
+        line.layers = holds.holds().map(|hold| Layer::of_hold(hold, now)).collect();
+        line.layers.extend(holds.base().map(|base| Layer::of(LayerKind::Base, base, None)));
+        line
     }
 
     /// Sets `status` and `text`.
