@@ -9,7 +9,7 @@ use sippresence::{
         Action, BuddyList, Freshness, Item, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
         PresenceWatcher, SavedServing, Timing,
     },
-    config::{Environment, Paths, Require},
+    config::{Environment, Paths},
 };
 use tokio::time::timeout;
 
@@ -264,7 +264,7 @@ async fn an_agent_ends_with_its_client() {
     let alice = client("alice", Action::Allow).await;
     let agent = Agent::with_client(alice.clone(), &Paths::new(None, &env)).await.unwrap();
     alice.stop().await;
-    timeout(Duration::from_secs(5), agent.serve(Require::default(), std::future::pending())).await.unwrap();
+    timeout(Duration::from_secs(5), agent.serve()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,18 +1,48 @@
 //! The resident process: a client that stays, with its control socket, until it is told to stop.
+//!
+//! It owns what outlives a command: my status with its holds ([`own`](self)), the file in which all that is kept,
+//! and the programs that are told what happens. [`launch`] starts it, [`detach`] is what the started process does
+//! first.
 
+mod configured;
+pub mod detach;
 mod device;
+pub mod hooks;
+mod kept;
+pub mod launch;
+mod news;
+mod own;
 mod requests;
+mod state;
+pub mod unit;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use thiserror::Error;
-use tokio::sync::{Mutex, Notify, Semaphore};
-use tracing::debug;
+use tokio::{
+    sync::{Mutex, Semaphore, mpsc, watch},
+    task::JoinSet,
+};
+use tracing::{debug, info, warn};
 
+pub use self::configured::{Configured, Place, builder, load_policy, timing};
+use self::{
+    hooks::{Hooks, Speaks},
+    kept::{Keeper, Kept},
+    own::Own,
+    state::State,
+};
 use crate::{
-    client::{BindError, ClientBuilder, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Timing, address},
-    config::{self, ConfigError, Environment, Listen, Paths, PolicyFile, Settings, prepare_private_dir},
-    control::{ControlListener, Hello},
+    client::{BindError, ClientError, Holds, PresenceClient, SavedHolds},
+    config::{self, ConfigError, Paths, Settings, prepare_private_dir},
+    control::{ControlListener, Hello, Reply},
 };
 
 /// How many commands may be under way at once.
@@ -23,6 +53,9 @@ const REST: Duration = Duration::from_millis(100);
 
 /// How long somebody who connects may take to greet: until then it holds a place.
 const GREETING: Duration = Duration::from_secs(10);
+
+/// How many orders may wait.
+const ORDERS: usize = 8;
 
 /// Why an agent could not start or go on.
 #[derive(Debug, Error)]
@@ -59,11 +92,31 @@ impl AgentError {
     /// Returns what to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Runs => Some("`sippresence set …` talks to it".to_owned()),
+            Self::Runs => Some("`sippresence set …` talks to it, `sippresence agent stop` ends it".to_owned()),
             Self::Client(ClientError::Bind(error)) => Some(BindError::hint(error).to_owned()),
             _ => None,
         }
     }
+}
+
+/// What an agent may be told by whoever runs it, as by commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Read configuration and policy again.
+    Reload,
+    /// End without a word, to be begun anew.
+    Restart(Place),
+    /// Go offline and end.
+    Stop,
+}
+
+/// How an agent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everybody was told that we are offline.
+    Offline,
+    /// Nobody was told anything: it is to be begun anew, with all that was kept.
+    ToRestart(Place),
 }
 
 /// A running agent.
@@ -71,54 +124,117 @@ impl AgentError {
 pub struct Agent {
     /// The client that it keeps.
     pub client: PresenceClient,
+    /// What was found amiss at the start, for whoever starts it.
+    pub warnings: Vec<String>,
     listener: ControlListener,
-    policy_file: PathBuf,
+    shared: Arc<Shared>,
+    orders: mpsc::Receiver<Order>,
 }
 
 /// What the handlers of requests share.
 #[derive(Debug)]
 struct Shared {
     client: PresenceClient,
-    policy_file: PathBuf,
-    require: config::Require,
+    own: Own,
+    kept: Kept,
+    paths: Paths,
+    /// None in a `demo`, which has no files to be read again.
+    configured: Option<StdMutex<Configured>>,
+    require: StdMutex<config::Require>,
     deciding: Mutex<()>,
-    stop: Notify,
+    hooks: watch::Sender<Option<Hooks>>,
+    orders: mpsc::Sender<Order>,
+    since: Timestamp,
 }
 
 impl Agent {
-    /// Starts the agent of a configuration.
+    /// Starts the agent of a configuration, with all that it kept.
     ///
     /// # Errors
     /// When one runs already, a port is taken, or a file cannot be used.
-    pub async fn start(settings: &Settings, paths: &Paths, env: &Environment) -> Result<Self, AgentError> {
-        let policy = load_policy(settings, paths)?;
-        if let Some(folder) = paths.socket.parent() {
-            prepare_private_dir(folder)?;
-        }
-        let listener = ControlListener::bind(&paths.socket).await.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => AgentError::Runs,
-            _ => AgentError::Socket { path: paths.socket.clone(), error },
-        })?;
-        let device = device::urn(&paths.state_dir);
-        let mut builder = builder(settings, env)?.policy(policy);
-        if let Some(device) = device {
+    pub async fn start(configured: Configured) -> Result<Self, AgentError> {
+        let Configured { paths, env, .. } = &configured;
+        let policy = load_policy(&configured.settings, paths)?;
+        let listener = listen(paths).await?;
+        let persist = configured.settings.agent.persist;
+        let file = state::path_in(&paths.state_dir);
+        let (state, warning) = if persist { state::load(&file)? } else { (State::default(), None) };
+        let mut warnings: Vec<String> = warning.into_iter().collect();
+        // Who was told to listen elsewhere, and did not end by his own word, goes on there.
+        let place = configured.place.clone().or(state.place);
+        let mut builder = builder(&place.over(&configured.settings), env)?.policy(policy);
+        if let Some(device) = device::urn(&paths.state_dir) {
             builder = builder.device_id(device);
         }
-        let client = builder.bind().await?;
-        Ok(Self { client, listener, policy_file: paths.policy_file.clone() })
+        // What the watchers were told last; what shows now may be something else.
+        let told = state.own.shown().cloned();
+        let holds = Arc::new(StdMutex::new(Holds::restored(state.own, own::now())));
+        let shown = lock(&holds).shown().cloned();
+        if let Some(told) = told.clone() {
+            builder = builder.published(told);
+        }
+        if let Some(watchers) = state.watchers {
+            builder = builder.restore(watchers, !state.ended);
+        }
+        let ready = builder.open().await?;
+        let keeper = persist.then(|| {
+            // Numbers that went out must never come again: they are on disk before the first packet (NOT-29).
+            let own = lock(&holds).saved(own::now());
+            let state = State { own, watchers: Some(ready.saved()), place: place.clone(), ..State::default() };
+            let written = state::save(&file, &state).map_err(|error| error.to_string());
+            if let Err(error) = &written {
+                warnings.push(format!("what you set will be forgotten when the agent ends: {error}"));
+            }
+            let keeper = Keeper::new(file);
+            keeper.note(&written);
+            Arc::new(keeper)
+        });
+        let client = ready.start();
+        if told != shown {
+            match shown {
+                Some(shown) => client.publish(shown).await?,
+                None => client.clear().await?,
+            }
+        }
+        let kept = Kept { client, holds, place, file: keeper };
+        let hooks = hooks_of(&configured.settings);
+        Ok(Self::assemble(listener, kept, hooks, paths.clone(), Some(configured), warnings))
     }
 
-    /// Starts an agent on a client that is there already; for `demo`.
+    /// Starts an agent on a client that is there already, which keeps nothing; for `demo`.
     ///
     /// # Errors
     /// When the control socket cannot be had.
     pub async fn with_client(client: PresenceClient, paths: &Paths) -> Result<Self, AgentError> {
-        if let Some(folder) = paths.socket.parent() {
-            prepare_private_dir(folder)?;
-        }
-        let path = paths.socket.clone();
-        let listener = ControlListener::bind(&path).await.map_err(|error| AgentError::Socket { path, error })?;
-        Ok(Self { client, listener, policy_file: paths.policy_file.clone() })
+        let listener = listen(paths).await?;
+        let kept = Kept { client, holds: Arc::default(), place: Place::default(), file: None };
+        Ok(Self::assemble(listener, kept, None, paths.clone(), None, Vec::new()))
+    }
+
+    fn assemble(
+        listener: ControlListener,
+        kept: Kept,
+        hooks: Option<Hooks>,
+        paths: Paths,
+        configured: Option<Configured>,
+        warnings: Vec<String>,
+    ) -> Self {
+        let (order, orders) = mpsc::channel(ORDERS);
+        let client = kept.client.clone();
+        let require = configured.as_ref().map(|configured| configured.settings.policy.require);
+        let shared = Shared {
+            own: Own::new(kept.clone()),
+            client: client.clone(),
+            kept,
+            paths,
+            require: StdMutex::new(require.unwrap_or_default()),
+            configured: configured.map(StdMutex::new),
+            deciding: Mutex::default(),
+            hooks: watch::Sender::new(hooks),
+            orders: order,
+            since: Timestamp::now(),
+        };
+        Self { client, warnings, listener, shared: Arc::new(shared), orders }
     }
 
     /// Returns where it listens.
@@ -126,19 +242,43 @@ impl Agent {
         self.client.locals()
     }
 
-    /// Serves commands until `stop` completes, a command says so or the client is gone; then goes offline, which
-    /// takes two seconds at most.
-    pub async fn serve(self, require: config::Require, stop: impl Future<Output = ()>) {
-        let Self { client, listener, policy_file } = self;
-        let (deciding, told) = (Mutex::new(()), Notify::new());
-        let shared = Arc::new(Shared { client: client.clone(), policy_file, require, deciding, stop: told });
+    /// Returns how orders are given to it.
+    pub fn orders(&self) -> mpsc::Sender<Order> {
+        self.shared.orders.clone()
+    }
+
+    /// Returns what a starter is told when it is ready.
+    pub async fn first_words(&self) -> Reply {
+        let mut reply = requests::status(&self.shared).await;
+        if !self.warnings.is_empty() {
+            reply.message = Some(self.warnings.join("; "));
+        }
+        reply
+    }
+
+    /// Serves commands until an order ends it or the client is gone.
+    ///
+    /// Going offline takes two seconds at most.
+    pub async fn serve(self) -> Ended {
+        let Self { client, listener, shared, mut orders, .. } = self;
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut stop = std::pin::pin!(stop);
-        loop {
+        let _tasks = tasks(&shared);
+        let mut connections = JoinSet::new();
+        let ended = loop {
             let peer = tokio::select! {
-                () = &mut stop => break,
-                () = shared.stop.notified() => break,
-                () = client.gone() => break,
+                Some(order) = orders.recv() => match order {
+                    Order::Stop => break Ended::Offline,
+                    Order::Restart(place) => break Ended::ToRestart(place),
+                    Order::Reload => {
+                        let reply = requests::reload(&shared).await;
+                        let said = reply.message.as_deref().unwrap_or_default();
+                        if reply.is_ok() { info!("{said}") } else { warn!("{said}") }
+                        continue;
+                    }
+                },
+                () = client.gone() => break Ended::Offline,
+                // Those that ended leave the set.
+                Some(_) = connections.join_next() => continue,
                 peer = listener.accept() => peer,
             };
             let Ok(peer) = peer else {
@@ -153,7 +293,7 @@ impl Agent {
                 pid: Some(std::process::id()),
                 ..Hello::new()
             };
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let _slot = slot;
                 match tokio::time::timeout(GREETING, peer.greet(hello)).await {
                     Ok(Ok(connection)) => requests::serve(connection, &shared).await,
@@ -161,76 +301,80 @@ impl Agent {
                     Err(_) => debug!("a control connection came without a greeting"),
                 }
             });
-        }
+        };
         drop(listener);
-        client.stop().await;
-    }
-}
-
-/// Makes a client's builder of the configuration: its account, addresses, timers.
-///
-/// # Errors
-/// When a value cannot be used, or asks for what this version cannot do.
-pub fn builder(settings: &Settings, env: &Environment) -> Result<ClientBuilder, AgentError> {
-    let value = |key, reason: String| AgentError::Value { key, reason };
-    let addresses = address::local_addresses(&match &settings.agent.listen {
-        Listen::Loopback => address::Listen::Loopback,
-        Listen::Lan => address::Listen::Lan,
-        Listen::All => address::Listen::All,
-        Listen::Addresses(addresses) => address::Listen::Addresses(addresses.clone()),
-    });
-    let own = match settings.default_account() {
-        Some((_, account)) => account.address.clone(),
-        None => default_address(env, addresses.first().copied()),
-    };
-    let open_when = OpenWhen::from_words(settings.publish.open_when.iter().map(String::as_str))
-        .map_err(|error| value("publish.open_when", error.to_string()))?;
-    let port = settings.agent.port.map_or_else(PortChoice::default, PortChoice::Fixed);
-    Ok(PresenceClient::builder(&own)
-        .listen(addresses)
-        .port(port)
-        .names(settings.agent.names.clone())
-        .timing(timing(settings))
-        .open_when(open_when)
-        .min_expires(settings.agent.min_expires)
-        .max_subscriptions(settings.agent.max_subscriptions)
-        .expires(settings.watch.p2p_expires)
-        .lenient(settings.interop.lenient))
-}
-
-/// Returns the protocol timers of the configuration.
-pub fn timing(settings: &Settings) -> Timing {
-    Timing { t1: settings.sip.t1, t2: settings.sip.t2, t4: settings.sip.t4 }
-}
-
-/// Without any account: the user at this machine, by the address that peers see.
-fn default_address(env: &Environment, first: Option<std::net::IpAddr>) -> String {
-    let host = match first {
-        Some(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
-        Some(ip) => ip.to_string(),
-        None => "127.0.0.1".to_owned(),
-    };
-    format!("sip:{}@{host}", crate::client::escape_user(&env.user))
-}
-
-/// Reads the policy file into a policy in force.
-///
-/// # Errors
-/// When the file cannot be read or says something that is no policy.
-pub fn load_policy(settings: &Settings, paths: &Paths) -> Result<Policy, ConfigError> {
-    Ok(policy_of(&PolicyFile::load(&paths.policy_file)?, settings.policy.require))
-}
-
-fn policy_of(file: &PolicyFile, require: config::Require) -> Policy {
-    let mut policy = Policy::new(file.default);
-    policy.require = match require {
-        config::Require::Address => crate::client::Require::Address,
-        config::Require::Verified => crate::client::Require::Verified,
-    };
-    for list in [config::List::Allow, config::List::PoliteBlock, config::List::Block] {
-        for who in file.list(list) {
-            policy.set(who, list.action());
+        match ended {
+            Ended::Offline => {
+                // Told over the connections too, which end by themselves.
+                client.stop().await;
+                shared.kept.last(None).await;
+            }
+            Ended::ToRestart(_) => {
+                // Cut off, not told that it is over: whoever listens will be answered again.
+                connections.shutdown().await;
+                if let Ok(watchers) = client.halt().await {
+                    shared.kept.last(Some(watchers)).await;
+                }
+            }
         }
+        ended
     }
-    policy
+}
+
+/// What an agent does besides answering.
+fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let this = Arc::clone(shared);
+    tasks.spawn(async move {
+        if let Err(error) = this.own.end_holds().await {
+            warn!(%error, "holds end no more by themselves");
+        }
+    });
+    let this = Arc::clone(shared);
+    tasks.spawn(async move {
+        // A client that is gone has no news.
+        let _ = news::tell(&this.client, &this.own, &this.hooks.subscribe()).await;
+    });
+    let kept = shared.kept.clone();
+    tasks.spawn(async move {
+        // Nor anything to be kept.
+        let _ = kept.follow().await;
+    });
+    tasks
+}
+
+async fn listen(paths: &Paths) -> Result<ControlListener, AgentError> {
+    if let Some(folder) = paths.socket.parent() {
+        prepare_private_dir(folder)?;
+    }
+    ControlListener::bind(&paths.socket).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => AgentError::Runs,
+        _ => AgentError::Socket { path: paths.socket.clone(), error },
+    })
+}
+
+fn hooks_of(settings: &Settings) -> Option<Hooks> {
+    let config::Hooks { on_event, timeout } = &settings.hooks;
+    (!on_event.is_empty()).then(|| Hooks::new(on_event.clone(), *timeout, Speaks::ToTheLog))
+}
+
+/// Locks what several hands read and change; each change leaves it whole.
+fn lock<T>(value: &StdMutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets the stored status of an agent that does not run; returns whether there was one.
+///
+/// # Errors
+/// When an agent runs after all, or its file cannot be used.
+pub async fn forget_stored(paths: &Paths) -> Result<bool, AgentError> {
+    let _listener = listen(paths).await?;
+    let file = state::path_in(&paths.state_dir);
+    let (mut state, _) = state::load(&file)?;
+    if state.own.shown().is_none() {
+        return Ok(false);
+    }
+    state.own = SavedHolds::default();
+    state::save(&file, &state)?;
+    Ok(true)
 }

@@ -2,56 +2,89 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tracing::debug;
 
-use super::{Shared, policy_of};
+use super::{
+    Order, Place, Shared,
+    configured::policy_of,
+    hooks_of, load_policy,
+    own::{Done, OwnError, Wish},
+};
 use crate::{
-    client::{Activity, ClientError, Clock, Lines, Published, StatusArg, Subscribing, TargetError},
-    config::{List, PolicyFile, identity::normalize},
-    control::{Connection, ControlError, Reply, Request},
+    client::{ClientError, Clock, Lines, Subscribing, TargetError},
+    config::{List, PolicyFile, Settings, identity::normalize},
+    control::{AgentStatus, Connection, ControlError, Reply, Request},
 };
 
 /// How long a look at targets may take in all, whatever the command allows.
 const SHOW_WITHIN: Duration = Duration::from_secs(40);
 
-/// Serves one connection until it closes.
+/// Serves one connection until it closes; the holds that it has end with it.
 pub(super) async fn serve(mut connection: Connection, shared: &Shared) {
-    loop {
-        let served = match connection.read::<Request>().await {
-            Ok(Some(Request::Show { targets, raw })) => {
-                let how = if raw { Subscribing::Raw } else { Subscribing::Once };
-                stream(&mut connection, shared, &targets, how).await
-            }
-            Ok(Some(Request::Watch { targets })) => {
-                stream(&mut connection, shared, &targets, Subscribing::Lasting).await
-            }
-            Ok(Some(Request::Trace {})) => trace(&mut connection, shared).await,
-            Ok(Some(request)) => {
-                let stops = matches!(request, Request::Stop {});
-                let reply = answer(request, shared).await;
-                let written = connection.write(&reply).await;
-                if stops {
-                    shared.stop.notify_one();
-                }
-                written
-            }
-            Ok(None) => return,
-            Err(error @ ControlError::Malformed(_)) => connection.write(&Reply::error(2, error.to_string())).await,
-            Err(error) => Err(error),
-        };
+    let mut held = Vec::new();
+    while let Some(served) = serve_one(&mut connection, shared, &mut held).await {
         if let Err(error) = served {
             debug!(%error, "a control connection ended");
-            return;
+            break;
         }
     }
+    for hold in held {
+        // A plain `set` may have ended it before.
+        let _ = shared.own.release(&hold).await;
+    }
+}
+
+/// Serves one request; none when the other end closed.
+async fn serve_one(
+    connection: &mut Connection,
+    shared: &Shared,
+    held: &mut Vec<String>,
+) -> Option<Result<(), ControlError>> {
+    Some(match connection.read::<Request>().await {
+        Ok(Some(Request::Show { targets, raw })) => {
+            let how = if raw { Subscribing::Raw } else { Subscribing::Once };
+            stream(connection, shared, &targets, how).await
+        }
+        Ok(Some(Request::Watch { targets })) => stream(connection, shared, &targets, Subscribing::Lasting).await,
+        Ok(Some(Request::Trace {})) => trace(connection, shared).await,
+        Ok(Some(request)) => {
+            let order = match &request {
+                Request::Stop {} => Some(Order::Stop),
+                Request::Restart { listen, port } => match place(listen.as_deref(), *port) {
+                    Ok(place) => Some(Order::Restart(place)),
+                    Err(reason) => return Some(connection.write(&Reply::error(2, reason)).await),
+                },
+                _ => None,
+            };
+            let reply = answer(request, shared).await;
+            held.extend(reply.hold.clone());
+            let written = connection.write(&reply).await;
+            if let Some(order) = order {
+                // An agent that is about to end needs no further order.
+                let _ = shared.orders.send(order).await;
+            }
+            written
+        }
+        Ok(None) => return None,
+        Err(error @ ControlError::Malformed(_)) => connection.write(&Reply::error(2, error.to_string())).await,
+        Err(error) => Err(error),
+    })
 }
 
 async fn answer(request: Request, shared: &Shared) -> Reply {
     let client = &shared.client;
     let done = match request {
-        Request::Set { status, note, activities } => return set(shared, &status, note, &activities).await,
-        Request::Clear {} => client.clear().await.map(|()| Reply::ok()),
+        Request::Set { status, note, activities, length, until, held } => {
+            let (activities, length, until) = (activities.as_slice(), length.as_deref(), until.as_deref());
+            let wish = Wish { status: &status, note, activities, length, until, held };
+            return own(shared.own.set(wish).await, held);
+        }
+        Request::Claim { hold } => return own(shared.own.claim(&hold), true),
+        Request::Release { hold } => return own(shared.own.release(&hold).await, false),
+        Request::Clear {} => return own(shared.own.clear().await, false),
+        Request::Me {} => return Reply { publication: Some(Box::new(shared.own.line())), ..Reply::ok() },
+        Request::Status {} => return status(shared).await,
+        Request::Reload {} => return reload(shared).await,
         Request::Watchers {} => {
             let now = Clock::now();
             let list = |watchers: Vec<crate::client::Watcher>| Reply {
@@ -61,30 +94,106 @@ async fn answer(request: Request, shared: &Shared) -> Reply {
             client.watchers().await.map(list)
         }
         Request::Decide { who, list } => return decide(shared, &who, list.as_deref()).await,
-        // Streams are served as such, and stopping happens behind the reply.
-        Request::Stop {} | Request::Show { .. } | Request::Watch { .. } | Request::Trace {} => Ok(Reply::ok()),
+        Request::Resumed {} => client.resumed().await.map(|()| Reply::ok()),
+        // Streams are served as such, and the end comes behind the reply.
+        Request::Stop {}
+        | Request::Restart { .. }
+        | Request::Show { .. }
+        | Request::Watch { .. }
+        | Request::Trace {} => Ok(Reply::ok()),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }
 
-async fn set(shared: &Shared, status: &str, note: Option<String>, activities: &[String]) -> Reply {
-    let chosen = match StatusArg::parse(status) {
-        Ok(chosen) => chosen,
-        Err(error) => return Reply::error(2, error.to_string()),
+/// Tells what became of my status.
+fn own(done: Result<Done, OwnError>, held: bool) -> Reply {
+    match done {
+        Ok(Done { publication, hold, ended, unkept }) => Reply {
+            publication: Some(Box::new(publication)),
+            hold: hold.filter(|_| held),
+            message: unkept
+                .map(|reason| format!("it is in force, but will be forgotten when the agent ends: {reason}")),
+            ended,
+            ..Reply::ok()
+        },
+        Err(OwnError::Client(error)) => refuse(&error),
+        Err(error @ (OwnError::Wish(_) | OwnError::TooMany(_))) => Reply::error(2, error.to_string()),
+        Err(error @ OwnError::NoSuchHold) => Reply::error(12, error.to_string()),
+    }
+}
+
+/// Tells how the agent is.
+pub(super) async fn status(shared: &Shared) -> Reply {
+    let watchers = match shared.client.watchers().await {
+        Ok(watchers) => watchers,
+        Err(error) => return refuse(&error),
     };
-    let mut published = Published::new(chosen.status, Timestamp::now());
-    published.note = note.or(chosen.note);
-    published.activities = chosen.activities;
-    for name in activities {
-        match Activity::from_name(name) {
-            Some(activity) => published.activities.push(activity),
-            None => return Reply::error(2, format!("unknown activity {name:?}: it is no RPID name, as `meeting` is")),
-        }
+    let pending = watchers.iter().filter(|watcher| watcher.state == "pending").count();
+    let status = AgentStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        since: shared.since,
+        address: shared.client.address().to_owned(),
+        listen: shared.client.locals().to_vec(),
+        config: shared.paths.config_file.clone(),
+        log: shared.configured.as_ref().and_then(|configured| super::lock(configured).log.clone()),
+        state: shared.kept.file.as_ref().map(|file| file.health()),
+        active: watchers.len() - pending,
+        pending,
+    };
+    let publication = Some(Box::new(shared.own.line()));
+    Reply { agent: Some(Box::new(status)), publication, ..Reply::ok() }
+}
+
+/// Puts in force what the files say now, as far as it goes without a new start.
+pub(super) async fn reload(shared: &Shared) -> Reply {
+    let Some(configured) = &shared.configured else { return Reply::error(6, "a demo has no configuration") };
+    let before = super::lock(configured).clone();
+    // What is broken changes nothing.
+    let read = Settings::load(before.file.as_deref(), &before.env)
+        .and_then(|settings| Ok((load_policy(&settings, &before.paths)?, settings)));
+    let (policy, mut settings) = match read {
+        Ok(read) => read,
+        Err(error) => return Reply::error(2, format!("nothing is changed: {error}")),
+    };
+    let _deciding = shared.deciding.lock().await;
+    if let Err(error) = shared.client.set_policy(policy).await {
+        return refuse(&error);
     }
-    match shared.client.publish(published).await {
-        Ok(()) => Reply::ok(),
-        Err(error) => refuse(&error),
+    *super::lock(&shared.require) = settings.policy.require;
+    if settings.hooks != before.settings.hooks {
+        shared.hooks.send_replace(hooks_of(&settings));
     }
+    // Flags of the command line stay laid over the file, and what needs a new start is as it was until then.
+    let waits = waiting_for_restart(&before.settings, &settings);
+    super::lock(configured).settings.hooks = std::mem::take(&mut settings.hooks);
+    let message = match waits.as_slice() {
+        [] => "configuration and policy are in force".to_owned(),
+        sections => format!("policy and hooks are in force; [{}] waits for `agent restart`", sections.join("], [")),
+    };
+    Reply::ok().with_message(message)
+}
+
+/// Names the sections that an agent takes up at its start only.
+fn waiting_for_restart(before: &Settings, now: &Settings) -> Vec<&'static str> {
+    let changed = [
+        ("account", before.accounts != now.accounts || before.default_account != now.default_account),
+        ("agent", before.agent != now.agent),
+        ("sip", before.sip != now.sip),
+        ("publish", before.publish != now.publish),
+        ("watch", before.watch != now.watch),
+        ("tls", before.tls != now.tls),
+        ("auth", before.auth != now.auth),
+        ("interop", before.interop != now.interop),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(section, _)| section).collect()
+}
+
+fn place(listen: Option<&str>, port: Option<u16>) -> Result<Place, String> {
+    if port == Some(0) {
+        return Err("port 0 is no port".to_owned());
+    }
+    Ok(Place { listen: listen.map(str::parse).transpose()?, port })
 }
 
 /// Writes the decision down, then puts it in force.
@@ -103,7 +212,7 @@ async fn decide(shared: &Shared, who: &[String], list: Option<&str>) -> Reply {
             Err(error) => return Reply::error(2, error.to_string()),
         }
     }
-    let path = shared.policy_file.clone();
+    let path = shared.paths.policy_file.clone();
     // The file that was written last is put in force last.
     let _deciding = shared.deciding.lock().await;
     let written = tokio::task::spawn_blocking(move || {
@@ -119,10 +228,13 @@ async fn decide(shared: &Shared, who: &[String], list: Option<&str>) -> Reply {
     })
     .await;
     match written {
-        Ok(Ok(file)) => match shared.client.set_policy(policy_of(&file, shared.require)).await {
-            Ok(()) => Reply::ok(),
-            Err(error) => refuse(&error),
-        },
+        Ok(Ok(file)) => {
+            let require = *super::lock(&shared.require);
+            match shared.client.set_policy(policy_of(&file, require)).await {
+                Ok(()) => Reply::ok(),
+                Err(error) => refuse(&error),
+            }
+        }
         Ok(Err(reason)) => Reply::error(2, reason),
         Err(_) => Reply::error(70, "the policy could not be written: a bug of ours"),
     }

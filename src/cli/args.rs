@@ -1,6 +1,10 @@
 //! What can be written on the command line.
 
-use std::{ffi::OsStr, path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{
     Arg, ArgAction, Parser, Subcommand, ValueEnum,
@@ -14,7 +18,14 @@ use crate::{
 
 /// SIP presence for people who live in a terminal.
 #[derive(Debug, Parser)]
-#[command(name = "sippresence", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "sippresence",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = DAILY_USE,
+    disable_help_subcommand = true
+)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) global: Global,
@@ -22,32 +33,50 @@ pub(super) struct Args {
     pub(super) command: Command,
 }
 
+/// The heading of the flags that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
+/// What stands beneath the list of commands: enough to get along without the manual.
+const DAILY_USE: &str = "\
+Daily use:
+  sippresence set busy --note meeting --for 45m      I am busy; then what was before comes back
+  sippresence set dnd --while -- make test           hold it while a command runs
+  sippresence watch alice@192.168.1.20               one line for each change
+  sippresence wait alice@192.168.1.20 available --timeout 2h && echo free
+  sippresence is alice@192.168.1.20 available,away   the exit code answers: 0 yes, 1 no
+  sippresence watchers                               who watches me, who waits for my approval
+  sippresence watchers allow bob@192.168.1.21
+  sippresence agent start --listen lan               be seen beyond this machine
+
+You are reached at the addresses that `sippresence me` prints. Data goes to stdout, words to stderr;
+`sippresence explain exit 7` says what an exit code means, `sippresence config example` what can be set.";
+
 /// Flags that every command takes.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Global {
     /// Use this configuration file; each has an agent of its own
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Print one JSON object a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) json: bool,
     /// Print each state by a template such as '{icon} {name}: {status}', or as tmux or waybar want it
-    #[arg(long, global = true, value_name = "TEMPLATE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "TEMPLATE")]
     pub(super) format: Option<String>,
     /// Say nothing on stderr but errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub(super) quiet: bool,
     /// Say more: -v decisions, -vv details, -vvv every packet
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, action = ArgAction::Count)]
     pub(super) verbose: u8,
     /// Use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
     /// Give up after this time, such as 5s or 1m
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DURATION", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
     /// Do not use a running agent
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) no_agent: bool,
     /// Show every SIP message, secrets hidden, on stderr or in this file
     #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
@@ -68,18 +97,24 @@ pub(super) enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Publish my status
+    /// Publish my status; starts the agent where none runs
     #[command(alias = "set-status")]
     Set(Set),
-    /// Take my status back: I show as offline
+    /// Take my status back and forget it: I show as offline
     Clear,
+    /// Show what I publish, and the addresses to hand out
+    Me,
     /// Look at others once
     Show(Show),
     /// Follow others until interrupted
     Watch(Watch),
+    /// Wait until others have a status
+    Wait(Wait),
+    /// Tell by the exit code whether somebody has a status: 0 yes, 1 no
+    Is(Is),
     /// Say who may see me
     Watchers(Watchers),
-    /// Run the agent, which keeps my presence up
+    /// Start, stop and look after the agent, which keeps my presence up
     Agent(Agent),
     /// Show or check the configuration
     Config(Config),
@@ -93,6 +128,13 @@ pub(super) enum Command {
     Man(Man),
 }
 
+impl Command {
+    /// Returns whether this is an agent that outlives its starter.
+    pub(super) fn is_detached_agent(&self) -> bool {
+        matches!(self, Self::Agent(Agent { command: AgentCommand::Run { detached: true, .. } }))
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Set {
     /// available, busy, away, dnd, offline, in-call; meeting, lunch or another RPID name; brb; custom:TEXT
@@ -104,6 +146,18 @@ pub(super) struct Set {
     /// Add an activity, such as meeting
     #[arg(long, value_name = "NAME")]
     pub(super) activity: Vec<String>,
+    /// Hold it for this long, such as 45m or 1h30m; then what was before comes back
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, group = "hold")]
+    pub(super) length: Option<Duration>,
+    /// Hold it until then: 17:30, 'tomorrow 09:00', 'friday 18:00', RFC 3339
+    #[arg(long, value_name = "TIME", group = "hold")]
+    pub(super) until: Option<String>,
+    /// Hold it while a command runs, and end with its exit code: set dnd --while -- make test
+    #[arg(long = "while", group = "hold", requires = "command")]
+    pub(super) held: bool,
+    /// The command of --while with its arguments
+    #[arg(value_name = "CMD", last = true, requires = "held")]
+    pub(super) command: Vec<OsString>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -130,6 +184,38 @@ pub(super) struct Watch {
     /// Leave out the first state of each
     #[arg(long)]
     pub(super) changes_only: bool,
+    /// Run a program for each state, the JSON line on its input; all that follows is the program and its arguments
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
+    pub(super) exec: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "sippresence wait [OPTIONS] <TARGET>... <STATUS>[,<STATUS>...]")]
+pub(super) struct Wait {
+    /// Whom, and at the end the status, or several with commas: alice bob available,away
+    ///
+    /// A status is one that can be set, or custom, unknown, open, closed.
+    #[arg(value_names = ["TARGET", "STATUS"], num_args = 2.., required = true)]
+    pub(super) words: Vec<String>,
+    /// Until one of them has it
+    #[arg(long, conflicts_with = "all")]
+    pub(super) any: bool,
+    /// Until all of them have it at once; so without either
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Until it has been so for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) stable: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Is {
+    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…
+    #[arg(value_name = "TARGET")]
+    pub(super) target: String,
+    /// The status, or several with commas: one that can be set, or custom, unknown, open, closed
+    #[arg(value_name = "STATUS")]
+    pub(super) status: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -171,13 +257,48 @@ pub(super) struct Agent {
 pub(super) enum AgentCommand {
     /// Run in the foreground until interrupted
     Run {
-        /// Listen on loopback, lan, all, or addresses with commas between them
-        #[arg(long, value_name = "WHERE", value_parser = listen)]
-        listen: Option<Listen>,
-        /// Listen on this port
-        #[arg(long, value_name = "PORT")]
-        port: Option<u16>,
+        #[command(flatten)]
+        place: Place,
+        /// Leave the terminal, and tell on stdout when it is ready
+        #[arg(long, hide = true)]
+        detached: bool,
     },
+    /// Start in the background; one that runs is moved if it is to listen elsewhere
+    Start {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Go offline and end; my status comes back at the next start
+    Stop,
+    /// Begin anew, with another program or another place to listen, without the watchers noticing
+    Restart {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show how the agent is
+    Status,
+    /// Read the configuration and the policy again
+    Reload,
+    /// Write a systemd unit that runs the agent while you are logged in
+    Install,
+}
+
+/// Where an agent listens.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Place {
+    /// Listen on loopback, lan, all, or addresses with commas between them
+    #[arg(long, value_name = "WHERE", value_parser = listen)]
+    pub(super) listen: Option<Listen>,
+    /// Listen on this port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: Option<u16>,
+}
+
+impl Place {
+    /// Returns the same for an agent.
+    pub(super) fn to_place(&self) -> crate::agent::Place {
+        crate::agent::Place { listen: self.listen.clone(), port: self.port }
+    }
 }
 
 #[derive(Debug, clap::Args)]

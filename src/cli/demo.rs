@@ -6,9 +6,9 @@ use tokio::time::{sleep, timeout};
 
 use super::{Context, Exit, Failed, watch::Signals};
 use crate::{
-    agent::Agent,
+    agent::{Agent, Order},
     client::{Action, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
-    config::{Environment, Paths, Require},
+    config::{Environment, Paths},
 };
 
 /// How long it plays where nobody can end it by a key.
@@ -77,11 +77,8 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
         lines.add_named(&me, &peer.uri(), role.name).await?;
     }
     let agent = Agent::with_client(me.clone(), &paths).await?;
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let agent = tokio::spawn(agent.serve(Require::default(), async {
-        // The other end says so by being dropped.
-        let _ = stopped.await;
-    }));
+    let orders = agent.orders();
+    let agent = tokio::spawn(agent.serve());
     let by_key = context.output.is_terminal() && !context.output.is_json();
     let end = if by_key { "q or Ctrl-C ends it" } else { "it ends by itself after 30 s" };
     context.output.tell(&format!("six peers on this machine talk SIP with you; {end}"));
@@ -110,7 +107,8 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
         signal = signals.next() => Exit::Signal(signal),
         failed = play_all(&peers) => return Err(failed),
     };
-    drop(stop);
+    // One that has ended needs no order.
+    let _ = orders.try_send(Order::Stop);
     for peer in &peers {
         // They are all of this process: a goodbye that takes long is not waited for.
         let _ = timeout(Duration::from_millis(200), peer.stop()).await;

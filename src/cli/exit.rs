@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    agent::AgentError,
+    agent::{AgentError, launch::LaunchError},
     client::{ClientError, FailureCode, Freshness, TargetError},
     config::ConfigError,
     control::{ControlError, Reply},
@@ -14,6 +14,8 @@ use crate::{
 pub(super) enum Exit {
     /// Done, or true.
     Done,
+    /// False.
+    False,
     /// Usage or configuration.
     Usage,
     /// Authentication failed.
@@ -36,7 +38,9 @@ pub(super) enum Exit {
     Conflict,
     /// A bug of ours.
     Bug,
-    /// As the agent said.
+    /// `wait --timeout`.
+    TimedOut,
+    /// As the agent said, or the command that `set --while` ran.
     Other(u8),
     /// Ended by a signal.
     Signal(u8),
@@ -46,6 +50,7 @@ impl Exit {
     fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::False => 1,
             Self::Usage => 2,
             Self::Authentication => 4,
             Self::Refused => 5,
@@ -57,6 +62,7 @@ impl Exit {
             Self::NoAgent => 11,
             Self::Conflict => 12,
             Self::Bug => 70,
+            Self::TimedOut => 124,
             Self::Other(code) => code,
             Self::Signal(signal) => 128 + signal,
         }
@@ -114,7 +120,16 @@ impl Failed {
 
     /// The agent is needed and does not run.
     pub(super) fn no_agent() -> Self {
-        Self::new(Exit::NoAgent, "no agent is running").with_hint("start one with `sippresence agent run`")
+        Self::new(Exit::NoAgent, "no agent is running").with_hint("start one with `sippresence agent start`")
+    }
+
+    /// Says the same to whoever started us.
+    pub(super) fn to_reply(&self) -> Reply {
+        let reply = Reply::error(self.exit.code(), self.message.as_str());
+        match &self.hint {
+            Some(hint) => reply.with_hint(hint.as_str()),
+            None => reply,
+        }
     }
 
     /// What the agent answered when it could not do something.
@@ -133,9 +148,8 @@ impl From<ConfigError> for Failed {
 impl From<ControlError> for Failed {
     fn from(error: ControlError) -> Self {
         match error {
-            ControlError::Protocol { .. } => {
-                Self::new(Exit::Conflict, error.to_string()).with_hint("restart the agent with this program")
-            }
+            ControlError::Protocol { .. } => Self::new(Exit::Conflict, error.to_string())
+                .with_hint("`sippresence agent restart` puts this program in its place"),
             ControlError::Closed => Self::new(Exit::NoAgent, error.to_string()),
             _ => Self::new(Exit::Conflict, error.to_string()),
         }
@@ -156,6 +170,20 @@ impl From<ClientError> for Failed {
         };
         let hint = if let ClientError::Bind(error) = &error { Some(error.hint().to_owned()) } else { None };
         Self { exit, message: error.to_string(), hint }
+    }
+}
+
+impl From<LaunchError> for Failed {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Config(error) => error.into(),
+            LaunchError::Control(error) => error.into(),
+            LaunchError::Refused(reply) => {
+                let message = LaunchError::Refused(reply.clone()).to_string();
+                Self { exit: Exit::Other(reply.code.unwrap_or(70)), message, hint: reply.hint }
+            }
+            error => Self::new(Exit::NoAgent, error.to_string()),
+        }
     }
 }
 

@@ -1,18 +1,24 @@
-//! What `show` and `watch` share: where lines come from, the agent or a client of this process.
+//! What looks at others share: where lines come from, the agent or a client of this process.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{Context, Exit, Failed};
 use crate::{
     agent,
-    client::{Freshness, Kind, Line, Lines, PresenceClient, Subscribing, parse_target},
+    client::{Freshness, Kind, Line, Lines, PresenceClient, Query, Subscribing, parse_target},
     control::{Connection, ControlError, MAX_LINE, Reply, Request},
 };
 
 /// How long one command to the agent may take unless told otherwise.
 const ONE_SHOT: Duration = Duration::from_secs(10);
+
+/// How long an agent may take to be there again, as after `agent restart`.
+const BACK_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often it is looked for meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Connects to the agent, if one runs and may be used; its messages are traced if that was asked for.
 pub(super) async fn agent(context: &Context) -> Result<Option<Connection>, Failed> {
@@ -23,7 +29,8 @@ pub(super) async fn agent(context: &Context) -> Result<Option<Connection>, Faile
     Ok(agent)
 }
 
-async fn trace(context: &Context) -> Result<(), Failed> {
+/// Shows from now on what the agent sends and receives, if that was asked for.
+pub(super) async fn trace(context: &Context) -> Result<(), Failed> {
     let traced = tokio::time::timeout(remaining(context), context.trace.follow_agent(context)).await;
     traced.unwrap_or_else(|_| Err(no_answer(context)))
 }
@@ -49,6 +56,16 @@ pub(super) async fn ask(agent: &mut Connection, request: &Request, context: &Con
     }
 }
 
+/// Reads what is asked of a status, several words with commas between them.
+pub(super) fn queries(words: &str) -> Result<Vec<Query>, Failed> {
+    Query::parse_list(words).map_err(|error| Failed::new(Exit::Usage, error.to_string()))
+}
+
+/// Returns whether the state of a line is one of those asked for, however sure it is.
+pub(super) fn matches(asked: &[Query], line: &Line) -> bool {
+    line.to_state().is_some_and(|state| asked.iter().any(|query| query.matches(state.info.as_ref())))
+}
+
 /// Returns the time limit of a command that is not meant to last.
 pub(super) fn limit(context: &Context) -> Duration {
     context.args.timeout.unwrap_or(ONE_SHOT)
@@ -59,7 +76,7 @@ fn remaining(context: &Context) -> Duration {
     limit(context).saturating_sub(context.started.elapsed())
 }
 
-fn no_answer(context: &Context) -> Failed {
+pub(super) fn no_answer(context: &Context) -> Failed {
     let waited = crate::config::format_duration(limit(context));
     Failed::new(Exit::Unreachable, format!("the agent did not answer within {waited}"))
 }
@@ -67,15 +84,7 @@ fn no_answer(context: &Context) -> Failed {
 /// Where lines come from.
 pub(super) enum Source {
     /// The agent.
-    Agent {
-        agent: Connection,
-        /// What was told last of each target, to be called stale if the agent goes away.
-        told: BTreeMap<String, Line>,
-        /// The number of the next line.
-        seq: u64,
-        once: bool,
-        lost: bool,
-    },
+    Agent(Box<ByAgent>),
     /// A client that lives as long as the command.
     Own { lines: Lines, client: PresenceClient, once: bool, ended: bool },
 }
@@ -100,7 +109,9 @@ impl Source {
             trace(context).await?;
             let request = request(targets, how);
             ask(&mut agent, &request, context).await?;
-            return Ok(Self::Agent { agent, told: BTreeMap::new(), seq: 0, once, lost: false });
+            let (socket, told) = (context.paths.socket.clone(), BTreeMap::new());
+            let by_agent = ByAgent { agent, request, socket, told, seq: 0, once, ready: false, state: Link::Up };
+            return Ok(Self::Agent(Box::new(by_agent)));
         }
         if targets.iter().any(|target| target.trim() == "me") {
             // A client of this command publishes nothing.
@@ -128,26 +139,7 @@ impl Source {
     /// Returns the next lines; none at the end. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Line>>, Failed> {
         match self {
-            Self::Agent { lost: true, .. } => {
-                Err(Failed::new(Exit::NoAgent, "the agent ended: what was shown is not kept up any more"))
-            }
-            Self::Agent { agent, told, seq, once, lost } => match agent.read::<Line>().await {
-                Ok(Some(line)) if line.kind == Kind::End && *once => Ok(None),
-                Ok(Some(line)) => {
-                    *seq = line.seq + 1;
-                    *lost = line.kind == Kind::End;
-                    if let Some(presentity) = &line.presentity {
-                        told.insert(presentity.clone(), line.clone());
-                    }
-                    Ok(Some(vec![line]))
-                }
-                // Reset or closed: either way nobody keeps up what was told.
-                Ok(None) | Err(ControlError::Io(_)) => {
-                    *lost = true;
-                    Ok(Some(stale(told, *seq)))
-                }
-                Err(error) => Err(error.into()),
-            },
+            Self::Agent(by_agent) => by_agent.next().await,
             Self::Own { lines, once, ended, .. } => {
                 if *ended {
                     return Ok(None);
@@ -168,18 +160,130 @@ impl Source {
     }
 }
 
-/// Says of everything that was fresh that it is not confirmed any more (WAT-50), and ends.
-fn stale(told: &BTreeMap<String, Line>, mut seq: u64) -> Vec<Line> {
-    let now = Timestamp::now();
-    let mut lines = Vec::new();
-    for line in told.values().filter(|line| line.to_freshness() == Some(Freshness::Fresh)) {
-        let mut line = Line { kind: Kind::Freshness, seq, ts: now, ..line.clone() };
-        line.set_freshness(Freshness::Stale);
-        lines.push(line);
-        seq += 1;
+/// Lines that the agent sends, over its restarts.
+pub(super) struct ByAgent {
+    agent: Connection,
+    /// What it was asked, to be asked again.
+    request: Request,
+    socket: PathBuf,
+    /// What was told last of each target, to be called stale if the agent goes away.
+    told: BTreeMap<String, Line>,
+    /// The number of the next line.
+    seq: u64,
+    once: bool,
+    /// All targets have had their first state.
+    ready: bool,
+    state: Link,
+}
+
+/// How the agent is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Up,
+    /// It went away without a word: it may be there again in a moment.
+    Down {
+        until: tokio::time::Instant,
+    },
+    /// It said that it ends, or did not come back.
+    Over,
+}
+
+impl ByAgent {
+    async fn next(&mut self) -> Result<Option<Vec<Line>>, Failed> {
+        loop {
+            match self.state {
+                Link::Over => {
+                    let message = "the agent ended: what was shown is not kept up any more";
+                    return Err(Failed::new(Exit::NoAgent, message));
+                }
+                Link::Down { until } => {
+                    if tokio::time::timeout_at(until, self.reconnect()).await.is_ok() {
+                        self.state = Link::Up;
+                        continue;
+                    }
+                    self.state = Link::Over;
+                    let end = Line::new(Kind::End, self.number(), Timestamp::now());
+                    return Ok(Some(vec![end]));
+                }
+                Link::Up => {}
+            }
+            let line = match self.agent.read::<Line>().await {
+                Ok(Some(line)) => line,
+                // Reset or closed: either way nobody keeps up what was told, until somebody does again.
+                Ok(None) | Err(ControlError::Io(_)) => {
+                    let wait = if self.once { Duration::ZERO } else { BACK_WITHIN };
+                    self.state = Link::Down { until: tokio::time::Instant::now() + wait };
+                    let stale = self.stale();
+                    if stale.is_empty() {
+                        continue;
+                    }
+                    return Ok(Some(stale));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if line.kind == Kind::End {
+                if self.once {
+                    return Ok(None);
+                }
+                self.state = Link::Over;
+            }
+            if let Some(line) = self.follow(line) {
+                return Ok(Some(vec![line]));
+            }
+        }
     }
-    lines.push(Line::new(Kind::End, seq, now));
-    lines
+
+    /// Puts a line into this stream; one that tells nothing new since the agent went away is none.
+    fn follow(&mut self, mut line: Line) -> Option<Line> {
+        if line.kind == Kind::Ready && std::mem::replace(&mut self.ready, true) {
+            return None;
+        }
+        if let Some(presentity) = &line.presentity {
+            let before = self.told.get(presentity);
+            if let (Kind::Snapshot, Some(before)) = (line.kind, before) {
+                let info = |line: &Line| line.to_state().and_then(|state| state.info);
+                line.kind = if info(before) == info(&line) { Kind::Freshness } else { Kind::Change };
+                if line.kind == Kind::Freshness && before.to_freshness() == line.to_freshness() {
+                    return None;
+                }
+            }
+            self.told.insert(presentity.clone(), line.clone());
+        }
+        line.seq = self.number();
+        Some(line)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq - 1
+    }
+
+    /// Says of everything that was fresh that it is not confirmed any more (WAT-50).
+    fn stale(&mut self) -> Vec<Line> {
+        let now = Timestamp::now();
+        let fresh = self.told.values_mut().filter(|line| line.to_freshness() == Some(Freshness::Fresh));
+        let mut lines = Vec::new();
+        for told in fresh {
+            told.set_freshness(Freshness::Stale);
+            (told.kind, told.ts, told.seq) = (Kind::Freshness, now, self.seq);
+            self.seq += 1;
+            lines.push(told.clone());
+        }
+        lines
+    }
+
+    /// Waits until an agent answers, and asks it for the same. Cancel-safe.
+    async fn reconnect(&mut self) {
+        loop {
+            if let Ok(Some(mut agent)) = Connection::open(&self.socket).await
+                && agent.request(&self.request).await.is_ok_and(|reply| reply.is_ok())
+            {
+                self.agent = agent;
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
 }
 
 fn request(targets: &[String], how: Subscribing) -> Request {

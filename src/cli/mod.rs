@@ -4,10 +4,13 @@ mod agent;
 mod args;
 mod config;
 mod demo;
+mod during;
 mod exit;
 mod explain;
 mod format;
+mod is;
 mod keys;
+mod log;
 mod looking;
 mod manual;
 mod output;
@@ -16,20 +19,23 @@ mod set;
 mod show;
 mod targets;
 mod trace;
+mod wait;
 mod watch;
 mod watchers;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 use self::{
     args::{Args, Command},
     exit::{Exit, Failed},
     output::Output,
 };
-use crate::config::{Environment, Paths, Settings};
+use crate::{
+    agent::detach::{detach, first_words},
+    config::{Environment, Paths, Settings},
+};
 
 /// What every command is given.
 struct Context {
@@ -49,14 +55,24 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    log_to_stderr(args.global.verbose);
+    let detached = args.command.is_detached_agent();
+    if detached && let Err(error) = detach() {
+        return output::complain(&Failed::new(Exit::Bug, format!("cannot leave the terminal: {error}")));
+    }
+    log::to_stderr(&args.global, detached);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::complain(&Failed::new(Exit::Bug, format!("cannot start: {error}"))),
     };
     let code = match runtime.block_on(run(args)) {
         Ok(exit) => exit.into(),
-        Err(failed) => output::complain(&failed),
+        Err(failed) => {
+            if detached {
+                // Whoever started us says it; once we were ready, nobody listens any more.
+                let _ = first_words(&failed.to_reply());
+            }
+            output::complain(&failed)
+        }
     };
     // Look-ups that hang in the system's resolver are not waited for.
     runtime.shutdown_background();
@@ -93,10 +109,13 @@ async fn run(args: Args) -> Result<Exit, Failed> {
     let done = match command {
         Command::Set(args) => set::set(&context, &args).await,
         Command::Clear => set::clear(&context).await,
+        Command::Me => set::me(&context).await,
         Command::Show(args) => show::run(context, &args).await,
         Command::Watch(args) => watch::run(context, &args).await,
+        Command::Wait(args) => wait::run(context, &args).await,
+        Command::Is(args) => is::run(&context, &args).await,
         Command::Watchers(args) => watchers::run(&context, args).await,
-        Command::Agent(args) => agent::run(&context, &args).await,
+        Command::Agent(args) => agent::run(&context, args).await,
         Command::Config(args) => config::run(&context, &args),
         Command::Demo => demo::run(context).await,
         // Done already.
@@ -115,23 +134,4 @@ fn without_settings(command: &Command, paths: &Paths, output: Output) -> Option<
         Command::Man(args) => Some(manual::page(args)),
         _ => None,
     }
-}
-
-/// Logs to stderr: warnings by default, more with each `-v`; `SIPPRESENCE_LOG` overrides.
-fn log_to_stderr(verbose: u8) {
-    let level = match verbose {
-        0 => "sippresence=warn",
-        1 => "sippresence=info",
-        2 => "sippresence=debug",
-        _ => "sippresence=trace",
-    };
-    let filter = EnvFilter::try_from_env("SIPPRESENCE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // The only subscriber of the process; a second one can only come from a test.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(output::stderr_takes_color())
-        .with_writer(output::log_writer)
-        // Its own complaint about a stderr that is gone would be a panic.
-        .log_internal_errors(false)
-        .try_init();
 }

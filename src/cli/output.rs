@@ -1,5 +1,6 @@
 //! What is printed: the only place that writes to stdout and stderr.
 
+mod agent;
 mod row;
 mod status;
 
@@ -8,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 use self::{row::Row, status::clear_status};
 use super::{
@@ -73,6 +74,11 @@ impl Output {
     /// Returns whether JSON lines were asked for.
     pub(super) fn is_json(self) -> bool {
         self.json
+    }
+
+    /// Returns whether lines of data were asked for in a form of the caller's own.
+    pub(super) fn is_for_programs(self) -> bool {
+        self.json || self.format.is_some()
     }
 
     /// Returns whether people are reading.
@@ -188,7 +194,7 @@ pub(super) fn log_writer() -> io::Stderr {
 }
 
 /// Returns a time of today in the given format, another with its date.
-fn clock(at: Timestamp, format: &str) -> String {
+pub(super) fn clock(at: Timestamp, format: &str) -> String {
     clock_at(at, format, &Zoned::now())
 }
 
@@ -203,6 +209,12 @@ pub(super) fn clock_at(at: Timestamp, format: &str, now: &Zoned) -> String {
 pub(super) fn shown_name(state: &PresentityState) -> String {
     let name = state.display_name();
     text::visible(name.strip_prefix("sip:").unwrap_or(name))
+}
+
+/// Returns an end that lies ahead: to the minute, or to the second if it is near.
+pub(super) fn clock_until(at: Timestamp) -> String {
+    let near = at.duration_since(Timestamp::now()) < SignedDuration::from_mins(2);
+    clock(at, if near { "%H:%M:%S" } else { "%H:%M" })
 }
 
 fn shown_watcher(watcher: &WatcherInfo) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::output::{Output, Status};
+use crate::client::text::visible;
 
 /// How long a wait goes unmentioned, and how often it is mentioned anew.
 const TICK: Duration = Duration::from_secs(1);
@@ -41,6 +42,14 @@ impl Progress {
                 }
             }
         }
+    }
+}
+
+/// Names those who have not answered: the only one, or how many of how many.
+pub(super) fn those_left(targets: &[String], answered: usize) -> String {
+    match targets {
+        [only] => visible(only),
+        several => format!("{} of {}", several.len().saturating_sub(answered), several.len()),
     }
 }
 

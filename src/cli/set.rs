@@ -1,49 +1,121 @@
-//! `set` and `clear`: what I publish, through the agent.
+//! `set`, `clear` and `me`: what I publish, through the agent.
 
 use super::{
-    Context, Exit, Failed,
-    args::Set,
-    looking::{agent, ask},
+    Context, Exit, Failed, agent,
+    args::{Place, Set},
+    during,
+    looking::{self, ask},
 };
 use crate::{
-    client::{Activity, StatusArg, text},
+    client::{Activity, Layer, LayerKind, Line, StatusArg, text},
+    config::{format_duration, parse_until},
     control::{Connection, Request},
 };
 
 /// Publishes a status.
 pub(super) async fn set(context: &Context, args: &Set) -> Result<Exit, Failed> {
+    let usage = |message: String| Failed::new(Exit::Usage, message);
     // Checked here already, so that a typing error is told without an agent.
-    let chosen = StatusArg::parse(&args.status).map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
+    StatusArg::parse(&args.status).map_err(|error| usage(error.to_string()))?;
     if let Some(unknown) = args.activity.iter().find(|name| Activity::from_name(name).is_none()) {
         let message = format!("unknown activity {unknown:?}");
-        return Err(Failed::new(Exit::Usage, message).with_hint("it is an RPID name, such as meeting or travel"));
+        return Err(usage(message).with_hint("it is an RPID name, such as meeting or travel"));
     }
+    // The time zone is ours, not the agent's.
+    let until = args.until.as_ref().map(|until| parse_until(until, &jiff::Zoned::now()));
+    let until = until.transpose().map_err(|error| usage(format!("--until: {error}")))?;
     let mut agent = needed(context).await?;
-    let request =
-        Request::Set { status: args.status.clone(), note: args.note.clone(), activities: args.activity.clone() };
-    ask(&mut agent, &request, context).await?;
-    let note = args.note.as_ref().or(chosen.note.as_ref()).map(|note| format!(": {}", text::visible(note)));
-    context.output.tell(&format!("you are {}{}", text::visible(&chosen.status.to_string()), note.unwrap_or_default()));
-    if agent.peer.listen.iter().all(|local| local.ip().is_loopback()) {
-        context
-            .output
-            .tell("visible on this machine only; `sippresence agent run --listen lan` shows you to your network");
+    let request = Request::Set {
+        status: args.status.clone(),
+        note: args.note.clone(),
+        activities: args.activity.clone(),
+        length: args.length.map(format_duration),
+        until: until.map(|until| until.timestamp().to_string()),
+        held: args.held,
+    };
+    let reply = ask(&mut agent, &request, context).await?;
+    if let Some(line) = &reply.publication {
+        context.output.tell(&said(line, args));
     }
-    Ok(Exit::Done)
+    if reply.ended > 0 && !args.held && args.length.is_none() && args.until.is_none() {
+        let holds = if reply.ended == 1 { "1 hold".to_owned() } else { format!("{} holds", reply.ended) };
+        context.output.tell(&format!("{holds} ended by it"));
+    }
+    if let Some(warning) = &reply.message {
+        context.output.tell(&format!("note: {}", text::visible(warning)));
+    }
+    agent::tell_who_sees(context, &agent);
+    match reply.hold {
+        Some(hold) if args.held => during::run(context, agent, hold, &args.command).await,
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Says what shows now, and what comes after it.
+fn said(line: &Line, args: &Set) -> String {
+    let command = args.command.first().map(|command| text::visible(&command.to_string_lossy()));
+    match line.layers.split_first() {
+        Some((shown, below)) if shown.lasts != LayerKind::Base => {
+            let end = match (shown.until, command) {
+                (Some(until), _) => format!("until {}", super::output::clock_until(until)),
+                (None, Some(command)) => format!("while {command} runs"),
+                (None, None) => "while its command runs".to_owned(),
+            };
+            format!(
+                "you are {} {end}, then {}",
+                words(shown),
+                below.first().map_or_else(|| "offline".to_owned(), words)
+            )
+        }
+        Some((shown, _)) => format!("you are {}", words(shown)),
+        None => "you are offline".to_owned(),
+    }
+}
+
+/// Returns status and note of a layer, for people.
+pub(super) fn words(layer: &Layer) -> String {
+    let status = layer.text.clone().unwrap_or_else(|| layer.status.to_string());
+    let note = layer.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    text::visible(&format!("{status}{note}"))
 }
 
 /// Takes the publication back.
 pub(super) async fn clear(context: &Context) -> Result<Exit, Failed> {
-    let mut agent = needed(context).await?;
+    let Some(mut agent) = looking::agent(context).await? else {
+        // What an agent kept would come back with the next one.
+        let forgotten = crate::agent::forget_stored(&context.paths).await?;
+        let what = if forgotten { "your stored status is forgotten" } else { "there is nothing to take back" };
+        context.output.tell(&format!("{what}; no agent is running"));
+        return Ok(Exit::Done);
+    };
     ask(&mut agent, &Request::Clear {}, context).await?;
     context.output.tell("your status is taken back: you show as offline");
     Ok(Exit::Done)
 }
 
+/// Shows what I publish, and where.
+pub(super) async fn me(context: &Context) -> Result<Exit, Failed> {
+    let mut agent = looking::agent(context).await?.ok_or_else(Failed::no_agent)?;
+    let reply = ask(&mut agent, &Request::Me {}, context).await?;
+    let Some(line) = reply.publication else {
+        return Err(Failed::new(Exit::Conflict, "the agent does not say what you publish"));
+    };
+    Ok(context.output.me(&line).map_or_else(Into::into, |()| Exit::Done))
+}
+
+/// Connects to the agent; starts one if none runs and it may be.
 async fn needed(context: &Context) -> Result<Connection, Failed> {
     if context.args.no_agent {
         let message = "publishing without an agent needs a server, which is not supported yet";
         return Err(Failed::new(Exit::NoAgent, message).with_hint("leave out --no-agent"));
     }
-    agent(context).await?.ok_or_else(Failed::no_agent)
+    if let Some(agent) = looking::agent(context).await? {
+        return Ok(agent);
+    }
+    if !context.settings.agent.autostart {
+        return Err(Failed::no_agent());
+    }
+    let agent = agent::started(context, &agent::how(context, Place::default())).await?;
+    looking::trace(context).await?;
+    Ok(agent)
 }

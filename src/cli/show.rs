@@ -10,11 +10,11 @@ use super::{
     explain::hint,
     looking::{self, Source},
     output::Closed,
-    progress::Progress,
+    progress::{Progress, those_left},
     targets,
     watch::Signals,
 };
-use crate::client::{Freshness, Kind, text::visible};
+use crate::client::{Freshness, Kind};
 
 /// How long taking back may take once we were told to end.
 const LEAVING: Duration = Duration::from_millis(500);
@@ -98,9 +98,9 @@ async fn look(
     let opening = async {
         if args.raw { Source::open_raw(context, targets).await } else { Source::open(context, targets, true).await }
     };
-    let source = source.insert(progress.during(opening, &whom(targets, 0), Some(end_at)).await?);
+    let source = source.insert(progress.during(opening, &those_left(targets, 0), Some(end_at)).await?);
     loop {
-        let whom = whom(targets, found.len());
+        let whom = those_left(targets, found.len());
         let Some(lines) = progress.during(source.next(), &whom, Some(end_at)).await? else { return Ok(Ok(())) };
         for line in lines.iter().filter(|line| line.kind == Kind::Snapshot) {
             found.push(line.to_freshness().unwrap_or_default());
@@ -113,13 +113,5 @@ async fn look(
                 return Ok(Err(closed));
             }
         }
-    }
-}
-
-/// Names those of whom nothing is known yet.
-fn whom(targets: &[String], found: usize) -> String {
-    match targets {
-        [only] => visible(only),
-        all => format!("{} of {}", all.len().saturating_sub(found), all.len()),
     }
 }

@@ -7,8 +7,18 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Context, Exit, Failed, args::Watch, looking::Source, output::Closed, targets};
-use crate::client::{Kind, Line};
+use super::{
+    Context, Exit, Failed,
+    args::Watch,
+    looking::Source,
+    output::Closed,
+    progress::{Progress, those_left},
+    targets,
+};
+use crate::{
+    agent::hooks::{Hooks, Speaks},
+    client::{Kind, Line},
+};
 
 /// Follows targets.
 pub(super) async fn run(mut context: Context, args: &Watch) -> Result<Exit, Failed> {
@@ -19,7 +29,17 @@ pub(super) async fn run(mut context: Context, args: &Watch) -> Result<Exit, Fail
         source = Source::open(&context, &targets, false) => source?,
         signal = signals.next() => return Ok(Exit::Signal(signal)),
     };
-    let exit = follow(&context, args, &mut source, &mut signals).await;
+    let hooks =
+        (!args.exec.is_empty()).then(|| Hooks::new(args.exec.clone(), context.settings.hooks.timeout, Speaks::Along));
+    let exit = follow(&context, args, &targets, &mut source, &mut signals, hooks.as_ref()).await;
+    if let (Some(hooks), Ok(Exit::Done)) = (&hooks, &exit) {
+        // What it was told last, it may do.
+        tokio::select! {
+            () = hooks.finish() => {}
+            signal = signals.next() => return Ok(Exit::Signal(signal)),
+        }
+    }
+    drop(hooks);
     // A second Ctrl-C does not wait for the goodbye.
     tokio::select! {
         () = source.close() => {}
@@ -28,7 +48,14 @@ pub(super) async fn run(mut context: Context, args: &Watch) -> Result<Exit, Fail
     exit
 }
 
-async fn follow(context: &Context, args: &Watch, source: &mut Source, signals: &mut Signals) -> Result<Exit, Failed> {
+async fn follow(
+    context: &Context,
+    args: &Watch,
+    targets: &[String],
+    source: &mut Source,
+    signals: &mut Signals,
+    hooks: Option<&Hooks>,
+) -> Result<Exit, Failed> {
     let mut seen = 0;
     let limit = args.duration.or(context.args.timeout);
     let mut end = std::pin::pin!(async {
@@ -37,19 +64,32 @@ async fn follow(context: &Context, args: &Watch, source: &mut Source, signals: &
             None => std::future::pending().await,
         }
     });
+    let mut progress = Progress::new(context.output);
+    let (mut answered, mut ready) = (0, false);
     loop {
+        let next = async {
+            if ready {
+                return source.next().await;
+            }
+            progress.during(source.next(), &those_left(targets, answered), None).await
+        };
         let lines = tokio::select! {
             biased;
             signal = signals.next() => return Ok(Exit::Signal(signal)),
             () = &mut end => return Ok(Exit::Done),
-            lines = source.next() => match lines? {
+            lines = next => match lines? {
                 Some(lines) => lines,
                 None => return Ok(Exit::Done),
             },
         };
         for line in &lines {
+            answered += usize::from(line.kind == Kind::Snapshot);
+            ready |= line.kind == Kind::Ready;
             if let Err(closed) = print(context, args, line) {
                 return Ok(closed.into());
+            }
+            if let Some(hooks) = hooks.filter(|_| !(args.changes_only && line.kind == Kind::Snapshot)) {
+                hooks.offer(line);
             }
             seen += u64::from(matches!(line.kind, Kind::Change | Kind::Freshness));
             if args.count.is_some_and(|count| seen >= count) {

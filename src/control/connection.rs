@@ -61,6 +61,17 @@ impl Connection {
         Self::greet(stream, Hello::new(), MAX_ANSWER).await.map(Some)
     }
 
+    /// Returns the process that listens at `path`, whatever it is and speaks; none if nobody does.
+    pub async fn process_at(path: &Path) -> io::Result<Option<i32>> {
+        match UnixStream::connect(path).await {
+            Ok(stream) => Ok(stream.peer_cred()?.pid()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Exchanges greetings.
     pub(super) async fn greet(stream: UnixStream, hello: Hello, limit: usize) -> Result<Self, ControlError> {
         let mut connection = Self { stream, buffer: Vec::new(), limit, peer: hello.clone() };

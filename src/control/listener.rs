@@ -68,8 +68,12 @@ impl ControlListener {
     }
 }
 
-/// Takes the lock, which ends with its holder; its file stays, because taking it away would let two in.
-fn lock(path: &Path) -> io::Result<Flock<File>> {
+/// Takes the lock at `path` without waiting, and makes its file where it is missing. The lock ends with its
+/// holder; the file stays, because taking it away would let two in.
+///
+/// # Errors
+/// `AddrInUse` when somebody holds it.
+pub fn lock(path: &Path) -> io::Result<Flock<File>> {
     let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)?;

@@ -6,6 +6,7 @@
 
 mod connection;
 mod listener;
+mod status;
 
 use std::net::SocketAddr;
 
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     connection::{Connection, ControlError},
-    listener::{ControlListener, Peer},
+    listener::{ControlListener, Peer, lock},
+    status::{AgentStatus, StateFile},
 };
 pub use crate::client::{Line, Traced, WatcherInfo};
 
@@ -78,9 +80,30 @@ pub enum Request {
         /// Activities behind the status's own, by their RPID names.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         activities: Vec<String>,
+        /// Hold it for this long, such as `45m`; what was set before comes back.
+        #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+        length: Option<String>,
+        /// Hold it until then, such as `17:30` or RFC 3339.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+        /// Hold it as long as this connection lasts, or until `release`; the reply names it.
+        #[serde(default, rename = "while", skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
-    /// Take the publication back.
+    /// Take back a hold of a connection that was lost, because the agent was started anew.
+    Claim {
+        /// Its name.
+        hold: String,
+    },
+    /// End a hold.
+    Release {
+        /// Its name.
+        hold: String,
+    },
+    /// Take the publication back, and forget what was set.
     Clear {},
+    /// Tell what I publish, by which statuses it came about, and where others can watch me.
+    Me {},
     /// One look at each target; the reply is followed by their lines, the last one of kind `end`.
     Show {
         /// Whom to look at.
@@ -106,6 +129,21 @@ pub enum Request {
     },
     /// Every SIP message that is sent or received; the reply is followed by them until either end closes.
     Trace {},
+    /// Tell how the agent is.
+    Status {},
+    /// Read configuration and policy again.
+    Reload {},
+    /// The machine slept: nothing that is known is sure any more.
+    Resumed {},
+    /// Begin anew without a word to the watchers, perhaps elsewhere.
+    Restart {
+        /// Where to listen from now on, in the words of `agent run --listen`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        listen: Option<String>,
+        /// On which port.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+    },
     /// Go offline and end.
     Stop {},
 }
@@ -127,6 +165,23 @@ pub struct Reply {
     /// In answer to `watchers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watchers: Vec<WatcherInfo>,
+    /// In answer to what is about my status: the `publication` line that follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Box<Line>>,
+    /// In answer to the same: how many holds ended by it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended: usize,
+    /// In answer to `set` with `while`: the name of the hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// In answer to `status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Box<AgentStatus>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Reply {

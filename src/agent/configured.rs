@@ -1,0 +1,145 @@
+//! From the configuration to a client: its account, addresses, timers, policy.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::AgentError;
+use crate::{
+    client::{ClientBuilder, OpenWhen, Policy, PortChoice, PresenceClient, Timing, address},
+    config::{self, ConfigError, Environment, Listen, Paths, PolicyFile, Settings},
+};
+
+/// The configuration of an agent, and where it came from.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// What the file says.
+    pub settings: Settings,
+    /// Where to listen instead, by the flags of the command.
+    pub place: Place,
+    /// The file that was asked for, if it is not the usual one.
+    pub file: Option<PathBuf>,
+    /// Where everything lies.
+    pub paths: Paths,
+    /// The surroundings.
+    pub env: Environment,
+    /// Where the log goes, if not to a terminal.
+    pub log: Option<PathBuf>,
+}
+
+/// Where to listen, if not where the configuration says, or not where it was so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// On which addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "words")]
+    pub listen: Option<Listen>,
+    /// On which port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+impl Place {
+    /// Returns this place, and what it does not say as the other does.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { listen: self.listen.or(other.listen), port: self.port.or(other.port) }
+    }
+
+    /// Returns the settings with this place laid over them.
+    pub(super) fn over(&self, settings: &Settings) -> Settings {
+        let mut settings = settings.clone();
+        if let Some(listen) = &self.listen {
+            settings.agent.listen.clone_from(listen);
+        }
+        settings.agent.port = self.port.or(settings.agent.port);
+        settings
+    }
+}
+
+/// Addresses in the words of the command line.
+mod words {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::config::Listen;
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference")]
+    pub(super) fn serialize<S: Serializer>(listen: &Option<Listen>, serializer: S) -> Result<S::Ok, S::Error> {
+        match listen {
+            Some(listen) => serializer.collect_str(listen),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Listen>, D::Error> {
+        let words = Option::<String>::deserialize(deserializer)?;
+        words.map(|words| words.parse().map_err(de::Error::custom)).transpose()
+    }
+}
+
+/// Makes a client's builder of the configuration: its account, addresses, timers.
+///
+/// # Errors
+/// When a value cannot be used, or asks for what this version cannot do.
+pub fn builder(settings: &Settings, env: &Environment) -> Result<ClientBuilder, AgentError> {
+    let value = |key, reason: String| AgentError::Value { key, reason };
+    let addresses = address::local_addresses(&match &settings.agent.listen {
+        Listen::Loopback => address::Listen::Loopback,
+        Listen::Lan => address::Listen::Lan,
+        Listen::All => address::Listen::All,
+        Listen::Addresses(addresses) => address::Listen::Addresses(addresses.clone()),
+    });
+    let own = match settings.default_account() {
+        Some((_, account)) => account.address.clone(),
+        None => default_address(env, addresses.first().copied()),
+    };
+    let open_when = OpenWhen::from_words(settings.publish.open_when.iter().map(String::as_str))
+        .map_err(|error| value("publish.open_when", error.to_string()))?;
+    let port = settings.agent.port.map_or_else(PortChoice::default, PortChoice::Fixed);
+    Ok(PresenceClient::builder(&own)
+        .listen(addresses)
+        .port(port)
+        .names(settings.agent.names.clone())
+        .timing(timing(settings))
+        .open_when(open_when)
+        .min_expires(settings.agent.min_expires)
+        .max_subscriptions(settings.agent.max_subscriptions)
+        .expires(settings.watch.p2p_expires)
+        .lenient(settings.interop.lenient))
+}
+
+/// Returns the protocol timers of the configuration.
+pub fn timing(settings: &Settings) -> Timing {
+    Timing { t1: settings.sip.t1, t2: settings.sip.t2, t4: settings.sip.t4 }
+}
+
+/// Without any account: the user at this machine, by the address that peers see.
+fn default_address(env: &Environment, first: Option<std::net::IpAddr>) -> String {
+    let host = match first {
+        Some(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
+        Some(ip) => ip.to_string(),
+        None => "127.0.0.1".to_owned(),
+    };
+    format!("sip:{}@{host}", crate::client::escape_user(&env.user))
+}
+
+/// Reads the policy file into a policy in force.
+///
+/// # Errors
+/// When the file cannot be read or says something that is no policy.
+pub fn load_policy(settings: &Settings, paths: &Paths) -> Result<Policy, ConfigError> {
+    Ok(policy_of(&PolicyFile::load(&paths.policy_file)?, settings.policy.require))
+}
+
+pub(super) fn policy_of(file: &PolicyFile, require: config::Require) -> Policy {
+    let mut policy = Policy::new(file.default);
+    policy.require = match require {
+        config::Require::Address => crate::client::Require::Address,
+        config::Require::Verified => crate::client::Require::Verified,
+    };
+    for list in [config::List::Allow, config::List::PoliteBlock, config::List::Block] {
+        for who in file.list(list) {
+            policy.set(who, list.action());
+        }
+    }
+    policy
+}

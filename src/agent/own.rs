@@ -1,0 +1,235 @@
+//! My own status: what was set and held, published as it changes, kept, ended when its time comes.
+
+use std::{io, time::Duration};
+
+use jiff::{Timestamp, Zoned};
+use tokio::sync::Notify;
+use tracing::debug;
+
+use super::kept::Kept;
+use crate::{
+    client::{
+        Activity, ClientError, Clock, Hold, Holds, Lasts, Line, Now, Published, Sleeper, StatusArg, TooManyHolds,
+        WallSleeper, random_urn,
+    },
+    config::{parse_duration, parse_until},
+};
+
+/// The longest time that a status can be held: whoever needs more sets it.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
+/// My own status and what becomes of it.
+#[derive(Debug)]
+pub(super) struct Own {
+    kept: Kept,
+    /// Held from a change until it is published: what was decided last is published last.
+    changing: tokio::sync::Mutex<()>,
+    /// Another hold may be the next to end.
+    rescheduled: Notify,
+}
+
+/// What is to be set.
+#[derive(Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) status: &'a str,
+    pub(super) note: Option<String>,
+    pub(super) activities: &'a [String],
+    pub(super) length: Option<&'a str>,
+    pub(super) until: Option<&'a str>,
+    pub(super) held: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// The line that tells my status now.
+    pub(super) publication: Line,
+    /// The name of the hold, if it is one.
+    pub(super) hold: Option<String>,
+    /// How many holds ended by it.
+    pub(super) ended: usize,
+    /// Why it will be forgotten when the agent ends, if so.
+    pub(super) unkept: Option<String>,
+}
+
+/// Why it could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OwnError {
+    #[error("{0}")]
+    Wish(String),
+    #[error(transparent)]
+    TooMany(#[from] TooManyHolds),
+    #[error("there is no such hold: a plain `set` or `clear` ended it")]
+    NoSuchHold,
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Own {
+    /// Takes charge of a status that is published as it is.
+    pub(super) fn new(kept: Kept) -> Self {
+        Self { kept, changing: tokio::sync::Mutex::default(), rescheduled: Notify::new() }
+    }
+
+    /// Sets a status, or holds it for a while.
+    pub(super) async fn set(&self, wish: Wish<'_>) -> Result<Done, OwnError> {
+        let published = read(&wish)?;
+        let lasts = lasts(&wish)?;
+        let (mut hold, mut ended) = (None, 0);
+        let unkept = self
+            .change(true, |holds, now| {
+                match lasts {
+                    None => ended = holds.set(published, now),
+                    Some(lasts) => {
+                        let id = random_urn().trim_start_matches("urn:uuid:").to_owned();
+                        holds.add(Hold { id: id.clone(), published, lasts: lasts.starting(now) }, now)?;
+                        hold = Some(id);
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(Done { publication: self.line(), hold, ended, unkept })
+    }
+
+    /// Forgets everything that was set.
+    pub(super) async fn clear(&self) -> Result<Done, OwnError> {
+        let mut ended = 0;
+        let unkept = self
+            .change(true, |holds, _| {
+                ended = holds.holds().len();
+                holds.clear();
+                Ok(())
+            })
+            .await?;
+        Ok(Done { publication: self.line(), hold: None, ended, unkept })
+    }
+
+    /// Ends a hold.
+    pub(super) async fn release(&self, id: &str) -> Result<Done, OwnError> {
+        let end = |holds: &mut Holds, now| if holds.end(id, now) { Ok(()) } else { Err(OwnError::NoSuchHold) };
+        let unkept = self.change(false, end).await?;
+        Ok(Done { publication: self.line(), hold: None, ended: 1, unkept })
+    }
+
+    /// Gives a hold back to its holder.
+    pub(super) fn claim(&self, id: &str) -> Result<Done, OwnError> {
+        if !self.kept.lock_holds().claim(id) {
+            return Err(OwnError::NoSuchHold);
+        }
+        self.rescheduled.notify_one();
+        Ok(Done { publication: self.line(), hold: Some(id.to_owned()), ended: 0, unkept: None })
+    }
+
+    /// Returns the line that tells my status.
+    pub(super) fn line(&self) -> Line {
+        let now = now();
+        let mut line = Line::publication(0, now.wall, self.kept.client.address(), &self.kept.lock_holds(), now);
+        line.addresses = self.kept.client.uris();
+        line
+    }
+
+    /// Changes what is set, publishes what shows for it, and keeps it; returns why it could not be kept.
+    ///
+    /// With `anew` it is published even if the same shows as before: who sets a status says that it is so now.
+    async fn change(
+        &self,
+        anew: bool,
+        what: impl FnOnce(&mut Holds, Now) -> Result<(), OwnError>,
+    ) -> Result<Option<String>, OwnError> {
+        let changing = self.changing.lock().await;
+        let (before, after) = {
+            let mut holds = self.kept.lock_holds();
+            let before = holds.shown().cloned();
+            what(&mut holds, now())?;
+            (before, holds.shown().cloned())
+        };
+        if anew || before != after {
+            match after {
+                Some(published) => self.kept.client.publish(published).await?,
+                None => self.kept.client.clear().await?,
+            }
+        }
+        drop(changing);
+        self.rescheduled.notify_one();
+        Ok(self.kept.now().await.err())
+    }
+
+    /// Ends holds when their time comes, for as long as it is polled.
+    pub(super) async fn end_holds(&self) -> io::Result<()> {
+        let (mut sleeper, mut wall) = (Sleeper::new()?, WallSleeper::new()?);
+        loop {
+            let (measured, of_day) = self.kept.lock_holds().next_ends();
+            let of_day =
+                of_day.map(|at| Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default());
+            tokio::select! {
+                () = self.rescheduled.notified() => continue,
+                slept = sleeper.until(measured) => slept?,
+                // Also when the clock was set: then what is kept of a length has another end.
+                slept = wall.until(of_day) => slept?,
+            }
+            let expire = |holds: &mut Holds, now| {
+                holds.expire(now);
+                Ok(())
+            };
+            if let Err(error) = self.change(false, expire).await {
+                debug!(%error, "a hold ended after its agent");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A [`Lasts`] that has not begun.
+enum Span {
+    For(Duration),
+    Until(Timestamp),
+    While,
+}
+
+impl Span {
+    fn starting(self, now: Now) -> Lasts {
+        match self {
+            Self::For(length) => Lasts::of_length(length, now),
+            Self::Until(until) => Lasts::Until(until),
+            Self::While => Lasts::While { claim_by: None },
+        }
+    }
+}
+
+fn read(wish: &Wish<'_>) -> Result<Published, OwnError> {
+    let chosen = StatusArg::parse(wish.status).map_err(|error| OwnError::Wish(error.to_string()))?;
+    let mut published = Published::new(chosen.status, Timestamp::now());
+    published.note = wish.note.clone().or(chosen.note);
+    published.activities = chosen.activities;
+    for name in wish.activities {
+        let unknown = || OwnError::Wish(format!("unknown activity {name:?}: it is no RPID name, as `meeting` is"));
+        published.activities.push(Activity::from_name(name).ok_or_else(unknown)?);
+    }
+    Ok(published)
+}
+
+fn lasts(wish: &Wish<'_>) -> Result<Option<Span>, OwnError> {
+    let bad = |error: String| OwnError::Wish(error);
+    match (wish.length, wish.until, wish.held) {
+        (None, None, false) => Ok(None),
+        (Some(length), None, false) => {
+            let length = parse_duration(length).map_err(|error| bad(error.to_string()))?;
+            if length.is_zero() || length > LONGEST {
+                return Err(bad("a status can be held for a second to a year; leave the time out to set it".into()));
+            }
+            Ok(Some(Span::For(length)))
+        }
+        (None, Some(until), false) => {
+            let until = parse_until(until, &Zoned::now()).map_err(|error| bad(error.to_string()))?;
+            Ok(Some(Span::Until(until.timestamp())))
+        }
+        (None, None, true) => Ok(Some(Span::While)),
+        _ => Err(bad("`for`, `until` and `while` exclude each other".into())),
+    }
+}
+
+/// Returns the moment, on both clocks.
+pub(super) fn now() -> Now {
+    Now { at: Clock::now(), wall: Timestamp::now() }
+}

@@ -1,0 +1,46 @@
+//! How an agent is, as it tells it itself.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The answer to `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// The version of its program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs.
+    pub since: Timestamp,
+    /// Its address of record.
+    pub address: String,
+    /// Where it listens, UDP and TCP each.
+    pub listen: Vec<SocketAddr>,
+    /// The configuration file that it goes by, which need not be there.
+    pub config: PathBuf,
+    /// Where it writes its log, if not to a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<PathBuf>,
+    /// What outlives it; none if `agent.persist` is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateFile>,
+    /// How many watch us.
+    pub active: usize,
+    /// How many wait for our approval.
+    pub pending: usize,
+}
+
+/// The file that outlives an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// When it was written last by this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_at: Option<Timestamp>,
+    /// Why it cannot be written, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
