@@ -120,8 +120,11 @@ fn sec_11_the_socket_is_private_and_a_second_agent_is_refused() {
     let mode = |name: &str| fs::metadata(home.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("run/sippresence"), mode("run/sippresence/agent.sock")), (0o700, 0o600));
     let second = home.run(&["agent", "run"]);
-    second
-        .fails(12, "sippresence: an agent for this configuration runs already\nhint: `sippresence set …` talks to it");
+    second.fails(
+        12,
+        "sippresence: an agent for this configuration runs already\nhint: `sippresence set …` talks to it, \
+                    `sippresence agent stop` ends it",
+    );
 }
 
 #[test]
@@ -136,7 +139,8 @@ fn the_socket_can_be_driven_by_hand() {
         lines.next().unwrap().unwrap()
     };
     assert!(ask("{\"hello\":\"nc\",\"version\":\"0\",\"protocol\":1}").contains("\"address\":\"sip:alice@127.0.0.1\""));
-    assert_eq!(ask("{\"cmd\":\"set\",\"status\":\"busy\"}"), "{\"reply\":\"ok\"}");
+    let set = ask("{\"cmd\":\"set\",\"status\":\"busy\"}");
+    assert!(set.starts_with("{\"reply\":\"ok\",\"publication\":{\"schema\":1,"), "{set}");
     let odd = ask("{\"cmd\":\"set\",\"status\":\"avialable\"}");
     assert!(odd.contains("\"code\":2") && odd.contains("available"), "{odd}");
     assert!(ask("{\"cmd\":\"fly\"}").contains("unknown variant `fly`"));

@@ -1,18 +1,16 @@
 //! Bad input and bad days: one clear line, the right exit code, nothing lost.
 
-use std::{
-    fs,
-    net::{TcpListener, UdpSocket},
-    os::unix::fs::symlink,
-};
+use std::{fs, os::unix::fs::symlink};
 
-use crate::support::Home;
+use crate::support::{Home, take_port};
 
 #[test]
-fn without_an_agent_set_and_watchers_say_how_to_start_one() {
+fn without_an_agent_what_needs_one_says_how_to_start_it() {
     let home = Home::new("alice");
-    for args in [&["set", "busy"][..], &["clear"], &["watchers"]] {
-        home.run(args).fails(11, "sippresence: no agent is running\nhint: start one with `sippresence agent run`");
+    home.config("[agent]\nautostart = false\n");
+    let hint = "sippresence: no agent is running\nhint: start one with `sippresence agent start`";
+    for args in [&["set", "busy"][..], &["me"], &["watchers"], &["agent", "status"], &["agent", "reload"]] {
+        home.run(args).fails(11, hint);
     }
 }
 
@@ -43,15 +41,14 @@ fn map_36_an_unknown_status_names_the_nearest_word() {
 #[test]
 fn a_port_that_is_taken_names_the_key_to_change() {
     let home = Home::new("alice");
-    let _udp = UdpSocket::bind(("127.0.0.1", home.port)).unwrap();
-    let _tcp = TcpListener::bind(("127.0.0.1", home.port)).unwrap();
+    let (_udp, _tcp, port) = take_port();
+    home.config(&format!("[agent]\nport = {port}\n"));
     let agent = home.run(&["agent", "run"]);
     agent.fails(
         2,
         &format!(
-            "sippresence: port {} on 127.0.0.1 is taken by another program\n\
-             hint: choose another with `agent.port`, or stop that program",
-            home.port
+            "sippresence: port {port} on 127.0.0.1 is taken by another program\n\
+             hint: choose another with `agent.port`, or stop that program"
         ),
     );
     assert!(!home.path("run/sippresence/agent.sock").exists());

@@ -61,7 +61,7 @@ fn one_that_answers_and_one_that_does_not_are_partly_done() {
 #[test]
 fn without_an_agent_nobody_answers_for_me() {
     let show = Home::new("alice").run(&["show", "me"]);
-    show.fails(11, "sippresence: no agent is running\nhint: start one with `sippresence agent run`");
+    show.fails(11, "sippresence: no agent is running\nhint: start one with `sippresence agent start`");
 }
 
 #[test]

@@ -2,15 +2,20 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod agent;
+mod asking;
 mod bad_days;
 mod control;
 mod explain;
 mod format;
+mod hooks;
 mod hostile;
 mod looking;
 mod manual;
+mod own;
 mod progress;
 mod raw;
+mod schema;
+mod state;
 mod support;
 mod targets;
 mod trace;

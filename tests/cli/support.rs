@@ -12,6 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 /// Far longer than anything here takes; reached only by a test that fails.
@@ -84,6 +88,38 @@ impl Home {
         (child.wait().unwrap().code().unwrap_or(-1), shown)
     }
 
+    /// Runs a script as a shell would, with our program first on its path.
+    pub(crate) fn sh(&self, script: &str) -> Finished {
+        Finished::of(self.sh_command(script).output().unwrap())
+    }
+
+    pub(crate) fn sh_command(&self, script: &str) -> Command {
+        let own = self.command(&[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env_clear().stdin(Stdio::null()).current_dir(self.root.path());
+        for (name, value) in own.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_sippresence"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", program.parent().unwrap().display()));
+        command
+    }
+
+    /// Returns the process of the agent, if one runs.
+    pub(crate) fn agent_pid(&self) -> Option<Pid> {
+        let status = self.run(&["agent", "status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(status.out.lines().next()?).ok()?;
+        Some(Pid::from_raw(i32::try_from(status["pid"].as_i64()?).ok()?))
+    }
+
+    /// Kills the agent as the kernel would, and waits until it is gone.
+    pub(crate) fn kill_agent(&self) {
+        let pid = self.agent_pid().unwrap();
+        kill(pid, Signal::SIGKILL).unwrap();
+        wait_until("the agent is gone", || !lives(pid));
+    }
+
     /// Starts the agent and waits until it answers.
     pub(crate) fn agent(&self) -> Running {
         self.agent_with(&[])
@@ -136,6 +172,33 @@ impl Terminal {
     }
 }
 
+impl Drop for Home {
+    /// An agent that a command started ends with the home that it lives in.
+    fn drop(&mut self) {
+        if self.path("run/sippresence/agent.sock").exists()
+            && let Some(pid) = self.agent_pid()
+        {
+            // It may have ended by itself.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Returns whether a process is there, and no zombie that nobody has reaped yet.
+pub(crate) fn lives(pid: Pid) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Looks until something is so.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let by = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < by, "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A command that came to its end.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -145,7 +208,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
@@ -183,9 +246,12 @@ impl Running {
         next(&self.err, &[word])
     }
 
-    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
@@ -234,14 +300,18 @@ fn next(lines: &Receiver<String>, words: &[&str]) -> String {
 
 /// Takes a port that UDP and TCP have free on both loopback addresses.
 fn free_port() -> u16 {
+    take_port().2
+}
+
+/// Takes a port as [`free_port`] does, and keeps it taken.
+pub(crate) fn take_port() -> (UdpSocket, TcpListener, u16) {
     for _ in 0..64 {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = udp.local_addr().unwrap().port();
-        let twin = TcpListener::bind(("127.0.0.1", port)).is_ok();
         let six = UdpSocket::bind(("::1", 0)).is_err()
             || UdpSocket::bind(("::1", port)).is_ok() && TcpListener::bind(("::1", port)).is_ok();
-        if twin && six {
-            return port;
+        if let (Ok(tcp), true) = (TcpListener::bind(("127.0.0.1", port)), six) {
+            return (udp, tcp, port);
         }
     }
     panic!("no port is free");
