@@ -27,6 +27,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("baresip::is_never_available_any_more_once_it_ended", ends),
     ("baresip::is_stale_after_it_was_killed", killed),
     ("baresip::wat_47_is_asked_at_once_when_it_is_back", returns),
+    ("baresip::not_29_notices_no_crash_and_no_restart_of_an_agent", survives),
+    ("baresip::sees_a_status_that_is_held_while_a_command_runs_and_the_one_before", held),
+    ("baresip::is_waited_for_and_asked_about", waited_for),
 ];
 
 const ALLOW_BOB: &str = "allow = [\"bob@127.0.0.1\"]\n";
@@ -347,4 +350,55 @@ fn returns(peer: &Peer) {
     bob.command("presence_online");
     watch.line("bob is back", |line| line["freshness"] == "fresh");
     assert!(doubted.elapsed() < Duration::from_secs(4), "asked after {:?}", doubted.elapsed());
+}
+
+/// The dialog that baresip has goes on: it is told the next change without having to subscribe anew.
+fn survives(peer: &Peer) {
+    let mut agent = Agent::start(ALLOW_BOB);
+    agent.set("available");
+    let bob = Baresip::start(peer, Some(&alice(&agent)));
+    bob.believes("Online");
+    let asked = || bob.log().matches("\nSUBSCRIBE sip:alice@").count();
+    let before = asked();
+    let state = agent.home.path("state/sippresence/agent.json");
+    until("bob's subscription is on disk", || {
+        let text = std::fs::read_to_string(&state).unwrap_or_default();
+        if text.contains("sip:bob@127.0.0.1") { Ok(()) } else { Err(text) }
+    });
+    agent.process.signal(Signal::SIGKILL);
+    agent.process.wait();
+    agent.process = Process::start(&mut agent.home.command(&["agent", "run"]));
+    until("the agent is up", || if agent.process.stderr().contains(" is up at ") { Ok(()) } else { Err("it is not") });
+    assert!(agent.home.run(&["watchers"]).contains("bob@127.0.0.1"));
+    agent.set("busy");
+    bob.believes("Busy");
+    agent.home.run(&["agent", "restart"]);
+    agent.set("available");
+    bob.believes("Online");
+    assert_eq!(asked(), before, "{}", bob.log());
+}
+
+fn held(peer: &Peer) {
+    let agent = Agent::start(ALLOW_BOB);
+    agent.set("available");
+    let bob = Baresip::start(peer, Some(&alice(&agent)));
+    bob.believes("Online");
+    let mut held = Process::start(&mut agent.home.command(&["set", "dnd", "--while", "--", "sleep", "600"]));
+    bob.believes("Busy");
+    held.signal(Signal::SIGTERM);
+    assert_eq!(held.wait().code(), Some(143));
+    bob.believes("Online");
+}
+
+fn waited_for(peer: &Peer) {
+    let bob = Baresip::start(peer, None);
+    bob.command("presence_offline");
+    let carol = Home::new("carol");
+    let is = |status: &str| carol.command(&["is", &bob.address(), status]).output().unwrap().status.code();
+    assert_eq!((is("offline"), is("available")), (Some(0), Some(1)));
+    let mut wait = Process::start(&mut carol.command(&["wait", &bob.address(), "available", "--timeout", "1m"]));
+    until("it waits", || if wait.stderr().contains("; waiting") { Ok(()) } else { Err(wait.stderr()) });
+    bob.command("presence_online");
+    assert_eq!(wait.wait().code(), Some(0));
+    assert!(wait.stdout().contains("available"), "{}", wait.stdout());
 }
