@@ -61,6 +61,7 @@ impl Table {
             retry_cap: Duration::from_mins(2),
             lenient: false,
             language: None,
+            credentials: None,
         };
         let now = Now { at: Instant::from_origin(Duration::from_secs(1)), wall: Timestamp::UNIX_EPOCH };
         let core = Core::new(config, StdRng::seed_from_u64(1), now).expect("a core");

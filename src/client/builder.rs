@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{
-    Action, ClientError, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored, SavedServing,
-    Shared, Timing,
+    Action, ClientError, Login, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored,
+    SavedServing, Shared, Timing,
     driver::{COMMANDS, Driver},
     trace::{BEHIND, Tracer},
 };
@@ -47,6 +47,7 @@ pub struct ClientBuilder {
     language: Option<String>,
     saved: Option<(SavedServing, bool)>,
     published: Option<Published>,
+    login: Option<Login>,
 }
 
 impl ClientBuilder {
@@ -69,6 +70,7 @@ impl ClientBuilder {
             language: None,
             saved: None,
             published: None,
+            login: None,
         }
     }
 
@@ -167,6 +169,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Answers our own server when it wants to know who we are; without a login that is a refusal.
+    pub fn login(mut self, login: Login) -> Self {
+        self.login = Some(login);
+        self
+    }
+
     /// Goes on with the watchers of an earlier run, as [`PresenceClient::saved`] or [`PresenceClient::halt`] told
     /// them (NOT-29). Those who know us by another address or port are dropped.
     ///
@@ -219,6 +227,7 @@ impl ClientBuilder {
         let address: Uri = view.aor().parse().map_err(|error: crate::sip::uri::UriError| bad(error.to_string()))?;
         let mut names = vec![host_name()];
         names.extend(self.names.iter().cloned());
+        let (credentials, source) = self.login.map(|login| (login.credentials, login.source)).unzip();
         let config = CoreConfig {
             address: address.clone(),
             display_name: self.display_name,
@@ -236,6 +245,7 @@ impl ClientBuilder {
             retry_cap: Duration::from_mins(2),
             lenient: self.lenient,
             language: self.language,
+            credentials,
         };
         let now = Now { at: Clock::now(), wall: Timestamp::now() };
         let mut core = Core::new(config, rng, now).map_err(|_| ClientError::DisplayName)?;
@@ -253,6 +263,7 @@ impl ClientBuilder {
         let (trace, _) = broadcast::channel(BEHIND);
         let tracer = Tracer::new(trace.clone());
         let driver = Driver::new(core, out, listeners, inbox, given_up, events.clone(), tracer)?;
+        let driver = driver.passwords_from(source);
         let default_host = address.as_ref().host_text().to_owned();
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();

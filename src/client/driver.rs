@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{trace, warn};
 
 use super::{
-    Action, Policy, PresenceEvent, Published,
+    Action, PasswordSource, Policy, PresenceEvent, Published, Secret,
     feed::{Item, Slot},
     trace::Tracer,
 };
@@ -30,6 +30,7 @@ use crate::{
     },
     presence::core::{Core, Input, Key, Now, Outbox, OwnPresence, SavedServing, Subscribing, WatchId, Watcher},
     sip::{
+        auth::AccountId,
         effect::{Effect, QueryId},
         transport::{ConnId, Flow, Packet, Transport},
         uri::Uri,
@@ -73,6 +74,7 @@ pub(super) enum Command {
     SetPolicy(Policy, oneshot::Sender<()>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
     Saved(oneshot::Sender<SavedServing>),
+    Realm(oneshot::Sender<Option<String>>),
     Resumed(oneshot::Sender<()>),
     Halt(oneshot::Sender<SavedServing>),
     Stop(oneshot::Sender<()>),
@@ -104,6 +106,9 @@ pub(super) struct Driver {
     stream_sender: mpsc::Sender<StreamEvent>,
     answers: mpsc::Receiver<(QueryId, Result<Vec<SocketAddr>, String>)>,
     answer_sender: mpsc::Sender<(QueryId, Result<Vec<SocketAddr>, String>)>,
+    passwords: Option<PasswordSource>,
+    secrets: mpsc::Receiver<(AccountId, Result<Secret, String>)>,
+    secret_sender: mpsc::Sender<(AccountId, Result<Secret, String>)>,
     inbox: mpsc::Receiver<Command>,
     released: mpsc::UnboundedReceiver<Release>,
     events: broadcast::Sender<PresenceEvent>,
@@ -122,6 +127,7 @@ enum Wake {
     Accepted(tokio::net::TcpStream),
     Stream(StreamEvent),
     Answer(QueryId, Result<Vec<SocketAddr>, String>),
+    Secret(AccountId, Result<Secret, String>),
     Writable,
     Pump,
     Time,
@@ -139,6 +145,7 @@ impl Driver {
     ) -> io::Result<Self> {
         let (stream_sender, stream_events) = mpsc::channel(STREAM_EVENTS);
         let (answer_sender, answers) = mpsc::channel(STREAM_EVENTS);
+        let (secret_sender, secrets) = mpsc::channel(1);
         Ok(Self {
             core,
             listeners,
@@ -149,6 +156,9 @@ impl Driver {
             stream_sender,
             answers,
             answer_sender,
+            passwords: None,
+            secrets,
+            secret_sender,
             inbox,
             released,
             events,
@@ -159,6 +169,12 @@ impl Driver {
             clock: Clock::new(),
             out,
         })
+    }
+
+    /// Says where our password is to be had.
+    pub(super) fn passwords_from(mut self, source: Option<PasswordSource>) -> Self {
+        self.passwords = source;
+        self
     }
 
     /// Runs until it is told to stop or nobody holds a handle any more.
@@ -249,6 +265,7 @@ impl Driver {
             Some(event) = self.stream_events.recv() => Ok(Wake::Stream(event)),
             (stream, _) = self.listeners.accept() => Ok(Wake::Accepted(stream)),
             Some((query, answer)) = self.answers.recv() => Ok(Wake::Answer(query, answer)),
+            Some((account, answer)) = self.secrets.recv() => Ok(Wake::Secret(account, answer)),
             writable = writable(&self.listeners, blocked), if blocked.is_some() => writable.map(|()| Wake::Writable),
             () = std::future::ready(()), if pump => Ok(Wake::Pump),
             slept = self.sleeper.until(deadline) => slept.map(|()| Wake::Time),
@@ -281,6 +298,9 @@ impl Driver {
             Wake::Stream(event) => self.stream(&event, now),
             Wake::Answer(query, answer) => {
                 self.core.handle(Input::Resolved { query, answer }, now, &mut self.out);
+            }
+            Wake::Secret(account, answer) => {
+                self.core.handle(Input::Secret { account, answer }, now, &mut self.out);
             }
             Wake::Pump => self.core.pump(PORTION, now, &mut self.out),
             Wake::Time => self.core.handle(Input::Tick, now, &mut self.out),
@@ -351,6 +371,9 @@ impl Driver {
             }
             Command::Saved(reply) => {
                 let _ = reply.send(self.core.saved(now));
+            }
+            Command::Realm(reply) => {
+                let _ = reply.send(self.core.realm().map(str::to_owned));
             }
             Command::Resumed(reply) => {
                 self.core.handle(Input::Resumed, now, &mut self.out);
@@ -432,6 +455,17 @@ impl Driver {
                         let answer = resolve::lookup(&host, port).await.map_err(|error| error.to_string());
                         // A loop that ended needs no answer.
                         let _ = answers.send((query, answer)).await;
+                    });
+                }
+                Effect::AskSecret { account } => {
+                    let (answers, passwords) = (self.secret_sender.clone(), self.passwords.clone());
+                    tokio::spawn(async move {
+                        let answer = match passwords {
+                            Some(passwords) => passwords.ask().await,
+                            None => Err("nobody knows it".to_owned()),
+                        };
+                        // A loop that ended needs no answer.
+                        let _ = answers.send((account, answer)).await;
                     });
                 }
             }

@@ -72,6 +72,7 @@ mod driver;
 mod feed;
 mod lines;
 mod local;
+mod login;
 mod publish;
 mod ready;
 mod target;
@@ -91,6 +92,7 @@ pub use self::{
     builder::{ClientBuilder, random_urn},
     feed::{Feed, Item},
     lines::Lines,
+    login::{Login, PasswordSource},
     publish::PresenceBuilder,
     ready::ReadyClient,
     target::{TargetError, parse_target},
@@ -122,7 +124,12 @@ pub use crate::{
         status::{Query, ShownStatus, StatusArg},
         text,
     },
-    sip::{events::notifier::SavedSubscription, transaction::Timing, uri::escape_user},
+    sip::{
+        auth::{Hash, Secret},
+        events::notifier::SavedSubscription,
+        transaction::Timing,
+        uri::{escape_user, unescape_user},
+    },
 };
 
 /// Why something that a client was asked to do did not come about.
@@ -146,8 +153,8 @@ pub enum ClientError {
     /// The system refused something else.
     #[error("cannot set up the network: {0}")]
     Io(#[from] std::io::Error),
-    /// The display name cannot stand in a header.
-    #[error("the display name holds a control character")]
+    /// The display name or the user name of the login cannot stand in a header.
+    #[error("the display name or the user name holds a control character")]
     DisplayName,
     /// The client was stopped.
     #[error("the client was stopped")]
@@ -360,6 +367,12 @@ impl PresenceClient {
     /// it changed (NOT-29).
     pub async fn saved(&self) -> Result<SavedServing, ClientError> {
         self.ask(Command::Saved).await
+    }
+
+    /// Returns the realm that alone gets our password, once it is known. One that was found is to be kept for
+    /// [`Login::realm`] at the next start; [`Feed::add_saved`] tells when there is one (AUT-12).
+    pub async fn realm(&self) -> Result<Option<String>, ClientError> {
+        self.ask(Command::Realm).await
     }
 
     /// Ends without a word, to be started again: nothing is sent from now on, our watchers go on with what this

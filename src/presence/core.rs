@@ -28,6 +28,7 @@ use super::{
     status::OpenWhen,
 };
 use crate::sip::{
+    auth::{AccountId, Credentials, Secret},
     codec::EncodeError,
     dialog::Party,
     effect::{Effect, QueryId},
@@ -89,6 +90,8 @@ pub struct CoreConfig {
     pub lenient: bool,
     /// The user's language, to choose among notes.
     pub language: Option<String>,
+    /// Who we are towards our own server, if anybody.
+    pub credentials: Option<Credentials>,
 }
 
 /// A moment, on both clocks.
@@ -132,6 +135,13 @@ pub enum Input<'a> {
         /// The addresses, or why there are none.
         answer: Result<Vec<SocketAddr>, String>,
     },
+    /// The password of an account came, or the reason why it cannot be had.
+    Secret {
+        /// Whose.
+        account: AccountId,
+        /// It.
+        answer: Result<Secret, String>,
+    },
     /// The machine slept, or its addresses changed.
     Resumed,
     /// Time passed.
@@ -147,7 +157,7 @@ pub enum Key {
     Own,
     /// Who watches us.
     Watchers,
-    /// What is to be saved of them: see [`Core::saved`].
+    /// What is to be saved: see [`Core::saved`] and [`Core::realm`].
     Saved,
 }
 
@@ -177,6 +187,7 @@ pub struct Core {
     config: CoreConfig,
     from: Party,
     endpoint: Endpoint<User>,
+    account: Option<AccountId>,
     subscriber: Subscriber,
     notifier: Notifier,
     watching: Watching,
@@ -189,7 +200,7 @@ impl Core {
     /// Makes a core that publishes nothing and watches nobody.
     ///
     /// # Errors
-    /// When the display name cannot stand in a header (PAR-21).
+    /// When the display name or the account's user name cannot stand in a header (PAR-21).
     pub fn new(config: CoreConfig, rng: StdRng, now: Now) -> Result<Self, EncodeError> {
         let aor = config.address.as_ref();
         let from = Party::new(config.display_name.as_deref(), &aor)?;
@@ -202,18 +213,22 @@ impl Core {
             allow_events: PRESENCE.name,
             accept: PRESENCE.content_type,
         };
+        let mut endpoint = Endpoint::new(endpoint, rng);
+        let account = config.credentials.clone().map(|credentials| endpoint.add_account(credentials)).transpose()?;
         let notifier = NotifierConfig {
             package: PRESENCE,
             min_expires: config.min_expires,
             max_subscriptions: config.max_subscriptions,
             rate: NOTIFY_RATE,
+            account,
         };
         let mut subscriber = Subscriber::default();
         subscriber.lenient = config.lenient;
         let own = OwnPresence { entity: aor.aor(), published: None };
         Ok(Self {
             from,
-            endpoint: Endpoint::new(endpoint, rng),
+            endpoint,
+            account,
             subscriber,
             notifier: Notifier::new(notifier),
             watching: Watching::default(),
@@ -247,6 +262,7 @@ impl Core {
                     self.watcher_resolved(query, answer.unwrap_or_default(), now, out);
                 }
             }
+            Input::Secret { account, answer } => self.endpoint.secret(account, answer, now.at),
             Input::Resumed => {
                 let (subscriber, mut step) = self.subscriber_step(now, out);
                 subscriber.resumed(&mut step);
@@ -258,6 +274,7 @@ impl Core {
 
     /// Runs the timers and gathers what the machines have to say.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
+        self.follow_retries(now, out);
         self.endpoint.tick(now.at, &mut out.effects);
         // A request that nobody answered has failed before its subscription looks at the clock.
         self.follow_failures(now, out);
@@ -267,7 +284,7 @@ impl Core {
         self.follow_failures(now, out);
         self.follow_subscriptions(now, out);
         self.follow_watchers(now, out);
-        if self.notifier.take_unsaved() {
+        if self.notifier.take_unsaved() | self.endpoint.take_realm_news() {
             out.changed.insert(Key::Saved);
         }
     }
@@ -281,6 +298,20 @@ impl Core {
                 }
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
             }
+        }
+    }
+
+    /// Has challenged requests sent again, each under the number that its dialog has reached.
+    fn follow_retries(&mut self, now: Now, out: &mut Outbox) {
+        while let Some((user, retry)) = self.endpoint.next_retry() {
+            let seq = match user {
+                User::Subscriber(id, attempt) => {
+                    let (subscriber, mut step) = self.subscriber_step(now, out);
+                    subscriber.renumber(id, attempt, &mut step)
+                }
+                User::Notifier(id, attempt) => self.notifier.renumber(id, attempt),
+            };
+            self.endpoint.retry(retry, seq, now.at, &mut out.effects);
         }
     }
 
@@ -305,6 +336,16 @@ impl Core {
                     User::Subscriber(id, attempt) => self.subscriber.response(id, attempt, &message, &mut step),
                     User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
                 }
+            }
+            Some(Event::Challenged { user, flow }) => {
+                if !flow.transport.is_stream() {
+                    self.notifier.address_answered(flow.remote, now.at);
+                }
+                if let User::Subscriber(id, attempt) = user {
+                    let (subscriber, mut step) = self.subscriber_step(now, out);
+                    subscriber.challenged(id, attempt, &mut step);
+                }
+                self.follow_retries(now, out);
             }
             None => {}
         }
@@ -353,6 +394,12 @@ impl Core {
     /// Returns our address of record.
     pub fn address(&self) -> &Uri {
         &self.config.address
+    }
+
+    /// Returns the realm that alone gets our password, once it is known: one that was found is to be remembered, and
+    /// handed in again at the next start (AUT-12).
+    pub fn realm(&self) -> Option<&str> {
+        self.endpoint.realm(self.account?)
     }
 
     /// Returns our sockets.

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::transport::{ConnId, Packet, Transport};
+use super::{
+    auth::AccountId,
+    transport::{ConnId, Packet, Transport},
+};
 
 /// Names one look-up, so that its answer finds whoever asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,5 +54,10 @@ pub enum Effect {
         host: String,
         /// The port that the answer's addresses are to have.
         port: u16,
+    },
+    /// Get the password of an account; [`Endpoint::secret`](super::endpoint::Endpoint::secret) takes it, late or never.
+    AskSecret {
+        /// Whose.
+        account: AccountId,
     },
 }

@@ -2,9 +2,10 @@
 //!
 //! An [`Endpoint`] turns bytes into [`Event`]s for its user and the user's requests and answers into
 //! [`Effect`]s. It resends, times out, switches to TCP where a request is too large for a datagram and back
-//! where the peer has none (RFC 3261 §17, §18). It knows no dialog: what a request means is its user's
-//! matter. `U` is what the user calls the one who sent a request.
+//! where the peer has none (RFC 3261 §17, §18), and answers challenges (§22). It knows no dialog: what a request
+//! means is its user's matter. `U` is what the user calls the one who sent a request.
 
+mod challenged;
 mod client;
 mod render;
 mod server;
@@ -20,12 +21,14 @@ use rand::{RngExt as _, rngs::StdRng};
 use thiserror::Error;
 
 use self::{
+    challenged::Accounts,
     client::Clients,
     render::{finish_response, response_head},
     server::Servers,
     streams::Streams,
 };
 use super::{
+    auth::{AccountId, Why},
     codec::{self, Framing, Head},
     effect::{Effect, QueryId},
     header::{Name, is_token},
@@ -37,6 +40,7 @@ use super::{
     transport::{ConnId, Flow, Packet, Transport},
 };
 
+pub use challenged::Retry;
 pub use render::contact_uri;
 pub use server::ServerId;
 
@@ -76,6 +80,11 @@ pub struct Outgoing<U> {
     pub plan: Plan,
     /// How often it may be repeated over UDP.
     pub resends: Resends,
+    /// On whose behalf it is sent: challenges to it are answered with that account's password. Then Authorization goes
+    /// where the Contact goes. Without one a challenge is a refusal like others.
+    pub account: Option<AccountId>,
+    /// Nothing follows it in its dialog, and its user may be gone when it is challenged.
+    pub last: bool,
 }
 
 /// The place of a Contact in a head that is not yet on its way.
@@ -87,7 +96,7 @@ pub struct ContactSlot {
     pub user: Box<str>,
 }
 
-/// Why a request got no response.
+/// Why a request came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Failure {
     /// Timer F: treated like 408 (RFC 3261 §8.1.3.1).
@@ -105,6 +114,14 @@ pub enum Failure {
     /// There is no way to that URI.
     #[error(transparent)]
     Locate(#[from] LocateError),
+    /// A challenge to a request of an account was not answered, or not to the other side's liking (RFC 3261 §22).
+    #[error("{why}")]
+    Unauthorized {
+        /// The status code of the response.
+        code: u16,
+        /// What is amiss.
+        why: Why,
+    },
 }
 
 /// What the endpoint tells its user about one input.
@@ -134,6 +151,14 @@ pub enum Event<'a, U> {
         flow: Flow,
         /// The response.
         message: Message<'a>,
+    },
+    /// A request of an account was challenged, and this is seen to here; its user is to be patient, and hears of the
+    /// final outcome.
+    Challenged {
+        /// Who sent the request.
+        user: U,
+        /// Which way the request had gone.
+        flow: Flow,
     },
 }
 
@@ -165,6 +190,7 @@ pub struct Endpoint<U> {
     /// What the tags of stateless answers are derived from.
     secret: u128,
     clients: Clients<U>,
+    accounts: Accounts,
     servers: Servers,
     streams: Streams,
     timers: Timers<Timer>,
@@ -183,6 +209,7 @@ impl<U: Copy> Endpoint<U> {
             secret: rng.random(),
             rng,
             clients: Clients::default(),
+            accounts: Accounts::default(),
             servers: Servers::default(),
             streams: Streams::default(),
             timers: Timers::default(),
@@ -306,7 +333,7 @@ impl<U: Copy> Endpoint<U> {
         if message.is_request() {
             self.request_received(flow, message, now, out)
         } else {
-            self.response_received(message, now)
+            self.response_received(message, now, out)
         }
     }
 

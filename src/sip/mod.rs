@@ -1,8 +1,9 @@
 //! The SIP protocol without input or output: no socket, file, clock, terminal or task, and no presence.
 //!
 //! Bytes become messages ([`codec`], [`message`], [`header`], [`uri`]), messages belong to transactions
-//! and dialogs, [`auth`] proves who we are, and [`events`] builds subscriptions on those. Time and randomness come in as arguments,
-//! what is to be done leaves as values, so every timer of RFC 3261 and 6665 can be tested to the millisecond.
+//! and dialogs, [`auth`] proves who sent them, and [`events`] builds subscriptions on those. Time and randomness come
+//! in as arguments, what is to be done leaves as values, so every timer of RFC 3261 and 6665 can be tested to the
+//! millisecond.
 
 pub mod auth;
 pub mod codec;

@@ -357,6 +357,11 @@ pub fn escape_user(user: &str) -> String {
     out
 }
 
+/// Resolves the escapes of a user part: the user as people write it. What is no UTF-8 then is replaced.
+pub fn unescape_user(user: &str) -> String {
+    String::from_utf8_lossy(&compare::unescaped(user)).into_owned()
+}
+
 impl FromStr for Uri {
     type Err = UriError;
 
@@ -407,6 +412,14 @@ mod tests {
     fn parts(text: &str) -> (Option<&str>, &str, Option<u16>) {
         let uri = UriRef::parse(text).unwrap();
         (uri.user(), uri.host_text(), uri.port())
+    }
+
+    #[test]
+    fn a_user_part_reads_as_people_write_it() {
+        for user in ["alice.smith", "Jörg \"X\" <ü>", "a%b", "50%25"] {
+            assert_eq!(unescape_user(&escape_user(user)), user);
+        }
+        assert_eq!(unescape_user("a%4g%"), "a%4g%");
     }
 
     #[test]

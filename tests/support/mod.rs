@@ -108,6 +108,7 @@ pub fn config(local: &str) -> CoreConfig {
         retry_cap: Duration::from_mins(2),
         lenient: false,
         language: None,
+        credentials: None,
     }
 }
 
@@ -205,6 +206,7 @@ impl Bench {
                 Effect::Write { conn, packet } => Did::Wrote { conn, text: text(packet) },
                 Effect::Open { conn, remote, .. } => Did::Opening { conn, remote },
                 Effect::Close { conn } => Did::Closed { conn },
+                Effect::AskSecret { account } => panic!("no account is challenged here: {account:?}"),
                 Effect::Resolve { query, host, port } => Did::Asked { query, host, port },
             };
             self.did.push((self.ms, did));

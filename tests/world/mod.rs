@@ -20,7 +20,12 @@ use sippresence::{
         pidf::Published,
         policy::{Action, Policy},
     },
-    sip::{effect::Effect, time::Instant, transaction::Timing},
+    sip::{
+        auth::{AccountId, Credentials, Hash, Secret},
+        effect::Effect,
+        time::Instant,
+        transaction::Timing,
+    },
 };
 
 pub const ALICE: &str = "192.0.2.10:5060";
@@ -62,7 +67,14 @@ pub fn config(user: &str, local: &str) -> CoreConfig {
         retry_cap: secs(120),
         lenient: false,
         language: None,
+        credentials: None,
     }
+}
+
+/// Credentials of alice at the host of bob's address.
+pub fn credentials() -> Credentials {
+    let server = BOB.split(':').next().unwrap().into();
+    Credentials { user: "alice".into(), realm: None, servers: vec![server], min: Hash::Md5 }
 }
 
 /// A policy that lets everybody in; their addresses still have to prove themselves.
@@ -146,6 +158,12 @@ pub struct Script {
     pub events: Vec<PresenceEvent>,
     /// What changed since somebody looked.
     pub changed: BTreeSet<Key>,
+    /// Whose password was asked for and did not come yet.
+    pub asked: VecDeque<AccountId>,
+    /// What it is answered at once, if anything.
+    pub password: Option<&'static str>,
+    /// Whether the peer has no TCP, and says so.
+    pub no_tcp: bool,
     /// Whether NOTIFYs are sent as soon as they may; off to look at what waits.
     pub pumps: bool,
     local: SocketAddr,
@@ -167,6 +185,9 @@ impl Script {
             core,
             events: Vec::new(),
             changed: BTreeSet::new(),
+            asked: VecDeque::new(),
+            password: None,
+            no_tcp: false,
             pumps: true,
             local,
             peer: peer.parse().unwrap(),
@@ -236,18 +257,34 @@ impl Script {
         while self.pumps && self.core.wants_pump() {
             self.core.pump(16, now, &mut self.out);
         }
+        let mut refused = Vec::new();
         for effect in std::mem::take(&mut self.out.effects) {
             match effect {
+                Effect::Open { conn, .. } if self.no_tcp => refused.push(conn),
                 Effect::Send { local, remote, packet } => {
                     assert_eq!(local, self.local);
                     let text = String::from_utf8(packet.to_vec()).unwrap();
                     self.sent.push_back(Msg { text, to: remote, at: self.after });
                 }
+                Effect::AskSecret { account } => self.asked.push_back(account),
                 other => panic!("nothing but datagrams was expected: {other:?}"),
             }
         }
         self.events.append(&mut self.out.events);
         self.changed.append(&mut self.out.changed);
+        for conn in refused {
+            self.input(Input::Closed(conn));
+        }
+        if let Some(password) = self.password.filter(|_| !self.asked.is_empty()) {
+            self.tell(Ok(password));
+        }
+    }
+
+    /// Answers the oldest question for a password.
+    pub fn tell(&mut self, answer: Result<&str, &str>) {
+        let account = self.asked.pop_front().expect("a password was asked for");
+        let answer = answer.map(Secret::new).map_err(str::to_owned);
+        self.input(Input::Secret { account, answer });
     }
 
     /// Lets time pass; every timer runs at its own moment.

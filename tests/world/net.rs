@@ -113,7 +113,8 @@ impl World {
                     Effect::Send { local, remote, packet } => sent.push((local, remote, packet.to_vec())),
                     // Nobody here has TCP.
                     Effect::Open { conn, .. } => core.handle(Input::Closed(conn), now, &mut out),
-                    Effect::Write { .. } | Effect::Close { .. } | Effect::Resolve { .. } => {}
+                    Effect::Write { .. } | Effect::Close { .. } | Effect::Resolve { .. } | Effect::AskSecret { .. } => {
+                    }
                 }
             }
         }

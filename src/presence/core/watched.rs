@@ -15,6 +15,7 @@ use crate::{
         xml,
     },
     sip::{
+        auth::Why,
         endpoint::Failure,
         events::subscriber::{Cause, Notice, Notified, SubscriptionId, Update},
         header::Reason,
@@ -199,7 +200,10 @@ pub(super) fn wall_of(at: Instant, now: Now) -> Timestamp {
 
 fn code_of(cause: &Cause) -> FailureCode {
     match cause {
-        Cause::Refused { code, .. } => FailureCode::Sip(*code),
+        Cause::Unauthorized { why: Why::FalseServer, .. } => FailureCode::Untrusted,
+        Cause::Refused { code, .. }
+        | Cause::Unauthorized { code, .. }
+        | Cause::NoAnswer(Failure::Unauthorized { code, .. }) => FailureCode::Sip(*code),
         Cause::NoAnswer(Failure::Timeout) => FailureCode::Timeout,
         Cause::NoAnswer(Failure::Resolve(_)) => FailureCode::Dns,
         Cause::NoAnswer(Failure::Unreachable | Failure::NoRoute(_) | Failure::Locate(_)) => FailureCode::Connect,
@@ -215,6 +219,10 @@ fn explain(cause: &Cause) -> String {
                 Some(offers) => format!("{code} {phrase}: it offers {}", visible(offers)),
                 None => format!("{code} {phrase}"),
             }
+        }
+        Cause::Unauthorized { why: why @ Why::FalseServer, .. } => why.to_string(),
+        Cause::Unauthorized { code, why } => {
+            format!("{code} {}: {}", crate::sip::codec::reason_phrase(*code), visible(&why.to_string()))
         }
         Cause::NoAnswer(failure) => failure.to_string(),
     }

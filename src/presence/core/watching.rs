@@ -91,6 +91,7 @@ impl Core {
             expires: self.config.expires,
             fetch: how != Subscribing::Lasting,
             retry_cap: self.config.retry_cap,
+            account: self.account,
         };
         self.watching.note_address(&target, how);
         let id = self.watching.slab.insert(Watch {

@@ -10,9 +10,11 @@ use bytes::Bytes;
 
 use super::{
     ContactSlot, Endpoint, Event, Failure, MAX_DATAGRAM_REQUEST, Outgoing, Timer,
+    challenged::Proof,
     render::{Way, on_the_way},
 };
 use crate::sip::{
+    auth::Why,
     effect::{Effect, QueryId},
     ids::Token,
     locate::Plan,
@@ -36,24 +38,26 @@ const ADDED_AT_MOST: usize = 180;
 
 #[derive(Debug)]
 pub(super) struct Client<U> {
-    user: U,
-    method: &'static str,
-    /// Without Via and Contact until the way is known.
-    packet: Packet,
-    contact: Option<ContactSlot>,
-    /// The head as it was handed in, while another way may have to be tried.
-    draft: Option<Bytes>,
-    branch: Token,
-    remotes: VecDeque<SocketAddr>,
+    pub(super) user: U,
+    pub(super) method: &'static str,
+    /// Without Via, Contact and credentials until the way is known.
+    pub(super) packet: Packet,
+    pub(super) contact: Option<ContactSlot>,
+    /// The head as it was handed in, while another way may have to be tried or a challenge answered.
+    pub(super) draft: Option<Bytes>,
+    pub(super) branch: Token,
+    pub(super) remotes: VecDeque<SocketAddr>,
     /// TCP was chosen for the request's size alone.
-    switched: bool,
-    resends: Resends,
-    phase: Phase,
+    pub(super) switched: bool,
+    pub(super) resends: Resends,
+    pub(super) phase: Phase,
     pub(super) timer: Option<Instant>,
+    /// Where it is sent on behalf of an account.
+    pub(super) auth: Option<Box<Proof>>,
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// The way is being chosen.
     Placing,
     Resolving {
@@ -67,6 +71,12 @@ enum Phase {
     Running {
         flow: Flow,
         machine: ClientTransaction,
+    },
+    /// To be sent again with credentials, once it has a number and the password is there.
+    Challenged {
+        asked: Transport,
+        /// What it was answered.
+        code: u16,
     },
 }
 
@@ -90,12 +100,40 @@ impl<U> Client<U> {
     fn is_too_large(&self, local: SocketAddr) -> bool {
         let Self { packet, contact, branch, .. } = self;
         let user = contact.as_ref().map_or(0, |slot| slot.user.len());
-        if packet.len() + ADDED_AT_MOST + user <= MAX_DATAGRAM_REQUEST {
+        let lines = self.credentials();
+        if packet.len() + lines.len() + ADDED_AT_MOST + user <= MAX_DATAGRAM_REQUEST {
             return false;
         }
         let way = Way { transport: Transport::Udp, sent_by: local, branch: *branch, transport_param: None };
-        let head = on_the_way(&packet.head, contact.as_ref(), &way);
+        let head = on_the_way(&packet.head, contact.as_ref(), lines, &way);
         head.len() + packet.body.len() > MAX_DATAGRAM_REQUEST
+    }
+
+    /// Takes out what is needed to send the request once more.
+    fn take_draft(&mut self, auth: Option<Box<Proof>>) -> Self
+    where
+        U: Copy,
+    {
+        let nothing = Packet { head: Bytes::new(), body: Bytes::new() };
+        Self {
+            user: self.user,
+            method: self.method,
+            packet: std::mem::replace(&mut self.packet, nothing),
+            contact: self.contact.take(),
+            draft: self.draft.take(),
+            branch: self.branch,
+            remotes: VecDeque::new(),
+            switched: self.switched,
+            resends: self.resends,
+            phase: Phase::Placing,
+            timer: None,
+            auth,
+        }
+    }
+
+    /// Returns the header lines that prove who we are.
+    fn credentials(&self) -> &[u8] {
+        self.auth.as_ref().map_or(&[], |proof| &proof.lines)
     }
 }
 
@@ -108,12 +146,27 @@ impl<U> Clients<U> {
         let answered = |phase: &Phase| matches!(phase, Phase::Running { machine, .. } if machine.is_completed());
         self.slab.iter().filter(|(_, client)| !answered(&client.phase)).count()
     }
+
+    pub(super) fn get(&self, id: u32) -> Option<&Client<U>> {
+        self.slab.get(id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Client<U>> {
+        self.slab.get_mut(id)
+    }
+
+    pub(super) fn insert(&mut self, client: Client<U>) -> u32 {
+        let branch = client.branch;
+        let id = self.slab.insert(client);
+        self.by_branch.insert(branch, id);
+        id
+    }
 }
 
 impl<U: Copy> Endpoint<U> {
     /// Sends a request; its user hears of every response, or of one failure.
     pub fn request(&mut self, request: Outgoing<U>, now: Instant, out: &mut Vec<Effect>) {
-        let Outgoing { user, method, head, contact, body, plan, resends } = request;
+        let Outgoing { user, method, head, contact, body, plan, resends, account, last } = request;
         let branch = Token::random(&mut self.rng);
         let packet = Packet { head, body };
         let client = Client {
@@ -128,9 +181,9 @@ impl<U: Copy> Endpoint<U> {
             resends,
             phase: Phase::Placing,
             timer: None,
+            auth: account.map(|account| Box::new(Proof::new(account, last))),
         };
-        let id = self.clients.slab.insert(client);
-        self.clients.by_branch.insert(branch, id);
+        let id = self.clients.insert(client);
         match plan {
             Plan::Address { transport, remote } => {
                 if let Some(client) = self.clients.slab.get_mut(id) {
@@ -140,6 +193,7 @@ impl<U: Copy> Endpoint<U> {
             }
             Plan::Lookup { transport, host, port } => {
                 let query = self.next_query();
+                self.way_by_name(id, &host);
                 if let Some(client) = self.clients.slab.get_mut(id) {
                     client.phase = Phase::Resolving { query, transport, host: host.clone() };
                 }
@@ -171,6 +225,7 @@ impl<U: Copy> Endpoint<U> {
                 if client.remotes.is_empty() {
                     self.fail(id, Failure::Resolve(format!("{host} has no address that we can reach")));
                 } else {
+                    self.way_found(id);
                     self.launch(id, transport, now, out);
                 }
             }
@@ -183,12 +238,13 @@ impl<U: Copy> Endpoint<U> {
     }
 
     /// Starts the transaction towards its first remaining address.
-    fn launch(&mut self, id: u32, asked: Transport, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn launch(&mut self, id: u32, asked: Transport, now: Instant, out: &mut Vec<Effect>) {
         let Some(&remote) = self.clients.slab.get(id).and_then(|client| client.remotes.front()) else { return };
         let Some(local) = self.local_for(remote.ip()) else {
             self.fail(id, Failure::NoRoute(remote.ip()));
             return;
         };
+        self.authorize(id);
         let datagram_only = self.datagram_only.get(&remote).is_some_and(|until| now < *until);
         let Some(client) = self.clients.slab.get_mut(id) else { return };
         client.switched = asked == Transport::Udp && !datagram_only && client.is_too_large(local);
@@ -223,8 +279,8 @@ impl<U: Copy> Endpoint<U> {
             transport_param: (flow.transport.is_stream() && !client.switched).then_some(flow.transport),
         };
         let draft = client.draft.take().unwrap_or_else(|| client.packet.head.clone());
-        client.packet.head = on_the_way(&draft, client.contact.as_ref(), &way);
-        client.draft = client.switched.then_some(draft);
+        client.packet.head = on_the_way(&draft, client.contact.as_ref(), client.credentials(), &way);
+        client.draft = (client.switched || client.auth.is_some()).then_some(draft);
         let machine = ClientTransaction::start(flow.transport.is_stream(), client.resends, &timing, now);
         client.phase = Phase::Running { flow, machine };
         let packet = client.packet.clone();
@@ -235,7 +291,7 @@ impl<U: Copy> Endpoint<U> {
         self.transmit(flow, packet, now, out);
     }
 
-    fn arm(&mut self, id: u32, at: Instant) {
+    pub(super) fn arm(&mut self, id: u32, at: Instant) {
         if let Some(client) = self.clients.slab.get_mut(id) {
             self.timers.set(&mut client.timer, Timer::Client(id), at);
         }
@@ -277,6 +333,10 @@ impl<U: Copy> Endpoint<U> {
                     self.arm(id, next);
                 }
             },
+            Phase::Challenged { code, .. } => {
+                let (code, why) = (*code, Why::NoSecret("it did not come in time".to_owned()));
+                self.fail(id, Failure::Unauthorized { code, why });
+            }
         }
     }
 
@@ -314,7 +374,12 @@ impl<U: Copy> Endpoint<U> {
         self.run(id, Flow { transport: Transport::Udp, conn: None, ..flow }, now, out);
     }
 
-    pub(super) fn response_received<'a>(&mut self, message: Message<'a>, now: Instant) -> Option<Event<'a, U>> {
+    pub(super) fn response_received<'a>(
+        &mut self,
+        message: Message<'a>,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Option<Event<'a, U>> {
         let matched = self.matching_client(&message);
         let Some(id) = matched else {
             self.counters.stray_responses += 1;
@@ -330,6 +395,8 @@ impl<U: Copy> Endpoint<U> {
             return None;
         }
         let (user, done, next) = (client.user, machine.is_completed(), machine.deadline());
+        let account = if done { client.auth.take() } else { None };
+        let draft = account.is_some().then(|| client.take_draft(account));
         if done && stream {
             self.forget_client(id);
         } else {
@@ -343,7 +410,14 @@ impl<U: Copy> Endpoint<U> {
         if let Some(conn) = conn {
             self.touch_stream(conn, now);
         }
-        Some(Event::Response { user, flow: sent_to, message })
+        match draft {
+            Some(draft) if matches!(code, 401 | 407) => Some(self.challenged(draft, sent_to, &message, now, out)),
+            Some(draft) if !self.believes(draft.auth.as_deref(), &message) => {
+                self.failures.push_back((user, Failure::Unauthorized { code, why: Why::FalseServer }));
+                None
+            }
+            _ => Some(Event::Response { user, flow: sent_to, message }),
+        }
     }
 
     /// TXN-06, TXN-07: one Via, our branch, the method that we sent.
@@ -388,18 +462,18 @@ impl<U: Copy> Endpoint<U> {
         }
     }
 
-    fn fail(&mut self, id: u32, failure: Failure) {
+    pub(super) fn fail(&mut self, id: u32, failure: Failure) {
         if let Some(client) = self.forget_client(id) {
             self.failures.push_back((client.user, failure));
         }
     }
 
-    fn forget_client(&mut self, id: u32) -> Option<Client<U>> {
+    pub(super) fn forget_client(&mut self, id: u32) -> Option<Client<U>> {
         let mut client = self.clients.slab.remove(id)?;
         self.timers.cancel(&mut client.timer, Timer::Client(id));
         self.clients.by_branch.remove(&client.branch);
         match &client.phase {
-            Phase::Placing => {}
+            Phase::Placing | Phase::Challenged { .. } => {}
             Phase::Resolving { query, .. } => {
                 self.clients.by_query.remove(query);
             }

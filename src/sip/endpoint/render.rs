@@ -1,6 +1,6 @@
-//! Where the path of a message is written into it: Via and Contact of requests, `received` of responses.
+//! Where the path of a message is written into it: Via, Contact and credentials of requests, `received` of responses.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, ops::Range};
 
 use bytes::Bytes;
 
@@ -35,13 +35,13 @@ pub(super) fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> 
     Some((Packet { head, body: Bytes::new() }, to))
 }
 
-/// Puts Via and Contact into a head, for one way out.
-pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, way: &Way) -> Bytes {
+/// Puts Via, Contact and whole lines of credentials into a head, for one way out.
+pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, credentials: &[u8], way: &Way) -> Bytes {
     use std::io::Write as _;
     let Way { transport, sent_by, branch, transport_param } = way;
     let sent_by = without_zone(*sent_by);
     let line = memchr::memchr(b'\n', head).map_or(head.len(), |i| i + 1);
-    let mut bytes = Vec::with_capacity(head.len() + 160);
+    let mut bytes = Vec::with_capacity(head.len() + credentials.len() + 160);
     bytes.extend_from_slice(&head[..line]);
     let rport = if transport.is_stream() { "" } else { ";rport" };
     write!(bytes, "Via: SIP/2.0/{transport} {sent_by};branch={MAGIC_COOKIE}{branch}{rport}\r\n")
@@ -51,8 +51,38 @@ pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, way: &Way) 
     if let Some(slot) = contact {
         write_contact(&mut bytes, &slot.user, sent_by, *transport_param);
     }
+    bytes.extend_from_slice(credentials);
     bytes.extend_from_slice(&head[contact_at..]);
     bytes.into()
+}
+
+/// Returns the request-URI of a head of ours.
+pub(super) fn request_uri(head: &[u8]) -> &str {
+    let line = head.split(|c| *c == b'\r').next().unwrap_or_default();
+    std::str::from_utf8(line).ok().and_then(|line| line.split(' ').nth(1)).unwrap_or_default()
+}
+
+/// Finds the digits of `CSeq` in a head of ours.
+fn seq_in(head: &[u8]) -> Option<Range<usize>> {
+    const NAME: &[u8] = b"\r\nCSeq: ";
+    let at = memchr::memmem::find(head, NAME)? + NAME.len();
+    let len = head[at..].iter().position(|c| !c.is_ascii_digit())?;
+    Some(at..at + len)
+}
+
+/// Returns the number of a head of ours.
+pub(super) fn seq_of(head: &[u8]) -> Option<u32> {
+    std::str::from_utf8(&head[seq_in(head)?]).ok()?.parse().ok()
+}
+
+/// Gives a head another number; the place of the Contact moves with it.
+pub(super) fn renumbered(head: &Bytes, contact: Option<&mut ContactSlot>, seq: u32) -> Bytes {
+    let Some(digits) = seq_in(head) else { return head.clone() };
+    let seq = seq.to_string();
+    if let Some(slot) = contact.filter(|slot| slot.at >= digits.end) {
+        slot.at = slot.at + seq.len() - digits.len();
+    }
+    [&head[..digits.start], seq.as_bytes(), &head[digits.end..]].concat().into()
 }
 
 /// Writes a whole Contact line.
@@ -85,4 +115,23 @@ pub(super) struct Way {
     pub(super) branch: Token,
     /// The `transport` parameter that the Contact gets; none where size alone made us leave UDP.
     pub(super) transport_param: Option<Transport>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aut_02_another_number_moves_the_place_of_the_contact() {
+        let head = Bytes::from_static(b"NOTIFY sip:a@h SIP/2.0\r\nCSeq: 9 NOTIFY\r\nEvent: presence\r\n\r\n");
+        let mut slot = ContactSlot { at: 40, user: "b".into() };
+        assert_eq!((request_uri(&head), seq_of(&head)), ("sip:a@h", Some(9)));
+        let next = renumbered(&head, Some(&mut slot), 10);
+        assert_eq!(&next[..slot.at], b"NOTIFY sip:a@h SIP/2.0\r\nCSeq: 10 NOTIFY\r\n");
+        assert_eq!(&next[slot.at..], b"Event: presence\r\n\r\n");
+        let mut before = ContactSlot { at: 24, user: "b".into() };
+        renumbered(&head, Some(&mut before), 10);
+        assert_eq!(before.at, 24);
+        assert_eq!(renumbered(&Bytes::from_static(b"odd"), None, 1), "odd");
+    }
 }

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use self::proof::{Proofs, Unproven};
 use super::{EventPackage, Step};
 use crate::sip::{
+    auth::AccountId,
     dialog::Dialog,
     header::Reason,
     ids::Token,
@@ -69,6 +70,8 @@ pub struct NotifierConfig {
     pub max_subscriptions: usize,
     /// The pause between two NOTIFYs for changes of state to one watcher.
     pub rate: Duration,
+    /// Whose password answers challenges to NOTIFYs (AUT-16).
+    pub account: Option<AccountId>,
 }
 
 /// Why a subscription ended.

@@ -4,6 +4,7 @@
 //! `Subscription-State` says, backs off when told to, and reports each turn as an [`Update`]. What a body
 //! means and how a turn is shown is left to its user.
 
+mod challenged;
 mod machine;
 mod notify;
 mod outcome;
@@ -18,6 +19,7 @@ use std::{
 use self::machine::{State, Subscription};
 use super::{EventPackage, Step};
 use crate::sip::{
+    auth::{AccountId, Why},
     dialog::Party,
     endpoint::Failure,
     header::Reason,
@@ -55,6 +57,8 @@ pub struct Wish {
     pub fetch: bool,
     /// The longest pause between two attempts (WAT-47).
     pub retry_cap: Duration,
+    /// Whose password answers challenges.
+    pub account: Option<AccountId>,
 }
 
 /// One turn in the life of a subscription.
@@ -95,6 +99,13 @@ pub enum Cause {
         code: u16,
         /// What the peer offers instead: Allow-Events of a 489, Accept of a 406 or 415.
         offers: Option<String>,
+    },
+    /// A challenge was not answered, or not to the other side's liking (RFC 3261 §22).
+    Unauthorized {
+        /// The status code of the response.
+        code: u16,
+        /// What is amiss.
+        why: Why,
     },
     /// No response, or none of those that must follow.
     NoAnswer(Failure),

@@ -61,11 +61,11 @@ fn same_value(a: Option<&str>, b: Option<&str>) -> bool {
 
 fn same_headers(a: Option<&str>, b: Option<&str>) -> bool {
     let sorted = |text: Option<&str>| {
-        let mut parts: Vec<String> = text
+        let mut parts: Vec<Vec<u8>> = text
             .unwrap_or_default()
             .split('&')
             .filter(|p| !p.is_empty())
-            .map(|p| unescaped(p).to_lowercase())
+            .map(|p| unescaped(p).to_ascii_lowercase())
             .collect();
         parts.sort();
         parts
@@ -81,20 +81,20 @@ pub(super) fn unescape_eq(a: &str, b: &str, ignore_case: bool) -> bool {
     if ignore_case { a.eq_ignore_ascii_case(&b) } else { a == b }
 }
 
-/// Resolves `%HH` escapes byte by byte; each byte stands as one character, which is all that comparing needs.
-fn unescaped(text: &str) -> String {
-    let (mut out, mut bytes) = (String::with_capacity(text.len()), text.bytes());
+/// Resolves `%HH` escapes byte by byte.
+pub(super) fn unescaped(text: &str) -> Vec<u8> {
+    let (mut out, mut bytes) = (Vec::with_capacity(text.len()), text.bytes());
     while let Some(c) = bytes.next() {
         let mut ahead = bytes.clone();
         let digit = |c: Option<u8>| c.and_then(|c| char::from(c).to_digit(16));
         if c == b'%'
             && let (Some(high), Some(low)) = (digit(ahead.next()), digit(ahead.next()))
         {
-            out.push(char::from((high * 16 + low) as u8));
+            out.push((high * 16 + low) as u8);
             bytes = ahead;
             continue;
         }
-        out.push(char::from(c));
+        out.push(c);
     }
     out
 }

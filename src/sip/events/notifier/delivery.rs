@@ -16,8 +16,8 @@ use crate::sip::{
     uri::UriRef,
 };
 
-/// Codes after which the watcher's side has no such subscription (NOT-13); 401 and 407 stand here until there
-/// are credentials to answer them with.
+/// Codes after which the watcher's side has no such subscription (NOT-13); 401 and 407 come here where no account
+/// answers them.
 const GONE: [u16; 15] = [401, 404, 405, 407, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604];
 
 /// What Via, Contact, Content-Type and Content-Length add to a head at most.
@@ -39,8 +39,7 @@ impl Notifier {
             (Verdict::Active(view), _) => Some(body(view)),
         };
         let mut head = served.dialog.request("NOTIFY");
-        // However long nothing else calls for saving: the jump at a start stays ahead of what went out.
-        self.unsaved |= served.is_lasting() && served.dialog.local_seq % (SEQ_JUMP / 2) == 0;
+        self.unsaved |= served.is_lasting() && is_worth_saving(served.dialog.local_seq);
         let contact = ContactSlot { at: head.len(), user: served.contact_user.clone() };
         match &served.event_id {
             Some(event_id) => head.fmt(Name::Event, format_args!("{};id={event_id}", package.name)),
@@ -93,8 +92,9 @@ impl Notifier {
                 self.recent.push_back((now, id, attempt));
             }
             let user = User::Notifier(ServedId(id), attempt);
-            let contact = Some(contact);
-            let request = Outgoing { user, method: "NOTIFY", head, contact, body, plan, resends };
+            let (method, contact, account) = ("NOTIFY", Some(contact), self.config.account);
+            let last = farewell.is_some();
+            let request = Outgoing { user, method, head, contact, body, plan, resends, account, last };
             step.endpoint.request(request, now, step.out);
         } else {
             self.remove(id, Ending::Unanswered);
@@ -136,11 +136,26 @@ impl Notifier {
         self.enqueue(id.0, now);
     }
 
-    /// A NOTIFY got no response: the watcher is gone, and is told nothing more (NOT-12).
-    pub fn failed(&mut self, id: ServedId, attempt: u64, _failure: &Failure) {
+    /// A NOTIFY got no response: the watcher is gone, and is told nothing more (NOT-12). One whose challenge could not
+    /// be answered ends it as well (AUT-16).
+    pub fn failed(&mut self, id: ServedId, attempt: u64, failure: &Failure) {
         if self.settle(id.0, attempt) {
-            self.remove(id.0, Ending::Unanswered);
+            let ending = match failure {
+                Failure::Unauthorized { code, .. } => Ending::Gone(*code),
+                _ => Ending::Unanswered,
+            };
+            self.remove(id.0, ending);
         }
+    }
+
+    /// Gives the number under which a challenged NOTIFY goes again (RFC 3261 §8.1.3.5); none when its outcome matters
+    /// no more.
+    pub fn renumber(&mut self, id: ServedId, attempt: u64) -> Option<u32> {
+        let served = self.slab.get_mut(id.0)?;
+        served.awaited.filter(|awaited| awaited.attempt == attempt)?;
+        served.dialog.local_seq += 1;
+        self.unsaved |= served.is_lasting() && is_worth_saving(served.dialog.local_seq);
+        Some(served.dialog.local_seq)
     }
 
     /// Ends the wait for the outcome of a NOTIFY; false if it is not the one that was awaited.
@@ -169,4 +184,9 @@ impl Notifier {
             self.recent.pop_front();
         }
     }
+}
+
+/// However long nothing else calls for saving: the jump at a start stays ahead of what went out.
+fn is_worth_saving(seq: u32) -> bool {
+    seq.is_multiple_of(SEQ_JUMP / 2)
 }

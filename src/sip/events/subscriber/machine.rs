@@ -245,7 +245,9 @@ impl Subscriber {
                 let body = bytes::Bytes::new();
                 let resends = Resends::Normal;
                 let contact = Some(contact);
-                let request = Outgoing { user, method: "SUBSCRIBE", head, contact, body, plan, resends };
+                // Who unsubscribes waits for the outcome, so the number is at hand.
+                let (method, account, last) = ("SUBSCRIBE", sub.wish.account, false);
+                let request = Outgoing { user, method, head, contact, body, plan, resends, account, last };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(error) => self.failed(id, attempt, Failure::Resolve(error.to_string()), step),

@@ -81,19 +81,7 @@ impl Subscriber {
         };
         let cause = Cause::Refused { code, offers: offers.map(std::borrow::Cow::into_owned) };
         match &mut sub.state {
-            State::Established { refresh, refresh_at, expires_at, not_before: forbidden, .. }
-                if !OVER.contains(&class) =>
-            {
-                // WAT-10: the old subscription lives until its known end; the next try comes before that, unless
-                // the notifier forbade it (TXN-28).
-                let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
-                *refresh = None;
-                *forbidden = not_before;
-                *refresh_at = (now + pause).max(not_before.unwrap_or(now)).min(*expires_at);
-                self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
-                self.await_peer(id);
-                self.rearm(id);
-            }
+            State::Established { .. } if !OVER.contains(&class) => self.refresh_refused(id, not_before, step),
             State::Established { .. } if code == 481 => {
                 // The notifier has forgotten us, as after a restart: a new subscription at once.
                 self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
@@ -111,6 +99,23 @@ impl Subscriber {
             State::Ending { .. } => self.end(id),
             State::Waiting { .. } | State::Over => {}
         }
+    }
+
+    /// WAT-10: the old subscription lives until its known end; the next try comes before that, unless the notifier
+    /// forbade it (TXN-28).
+    pub(super) fn refresh_refused(&mut self, id: u32, not_before: Option<Instant>, step: &mut Step<'_>) {
+        let now = step.now;
+        let Some(sub) = self.slab.get_mut(id) else { return };
+        let State::Established { refresh, refresh_at, expires_at, not_before: forbidden, .. } = &mut sub.state else {
+            return;
+        };
+        let pause = sub.backoff.next(sub.wish.retry_cap, step.endpoint.rng());
+        *refresh = None;
+        *forbidden = not_before;
+        *refresh_at = (now + pause).max(not_before.unwrap_or(now)).min(*expires_at);
+        self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+        self.await_peer(id);
+        self.rearm(id);
     }
 
     /// Answers a 423 by asking for what it demands, once (WAT-11).
@@ -135,10 +140,13 @@ impl Subscriber {
         }
     }
 
-    /// One of our SUBSCRIBEs got no response at all.
+    /// One of our SUBSCRIBEs came to nothing.
     pub fn failed(&mut self, id: impl Into<u32>, attempt: u64, failure: Failure, step: &mut Step<'_>) {
         let id = id.into();
         let Some(sub) = self.slab.get_mut(id).filter(|sub| sub.awaited == attempt) else { return };
+        if let Failure::Unauthorized { code, why } = failure {
+            return self.unauthorized(id, code, why, step);
+        }
         match &mut sub.state {
             State::Subscribing { .. } => self.give_way(id, Cause::NoAnswer(failure), None, step),
             State::Established { refresh: Some(_), .. } => self.refresh_unanswered(id, step),
