@@ -95,7 +95,7 @@ pub fn builder(settings: &Settings, env: &Environment) -> Result<ClientBuilder, 
     let open_when = OpenWhen::from_words(settings.publish.open_when.iter().map(String::as_str))
         .map_err(|error| value("publish.open_when", error.to_string()))?;
     let port = settings.agent.port.map_or_else(PortChoice::default, PortChoice::Fixed);
-    Ok(PresenceClient::builder(&own)
+    let builder = PresenceClient::builder(&own)
         .listen(addresses)
         .port(port)
         .names(settings.agent.names.clone())
@@ -104,7 +104,11 @@ pub fn builder(settings: &Settings, env: &Environment) -> Result<ClientBuilder, 
         .min_expires(settings.agent.min_expires)
         .max_subscriptions(settings.agent.max_subscriptions)
         .expires(settings.watch.p2p_expires)
-        .lenient(settings.interop.lenient))
+        .lenient(settings.interop.lenient);
+    Ok(match super::login(settings) {
+        Some(login) => builder.login(login),
+        None => builder,
+    })
 }
 
 /// Returns the protocol timers of the configuration.

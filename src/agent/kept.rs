@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{
     Place, own,
-    state::{self, State},
+    state::{self, FoundRealm, State},
 };
 use crate::{
     client::{ClientError, Feed, Holds, PresenceClient, SavedServing},
@@ -31,6 +31,10 @@ pub(super) struct Kept {
     pub(super) client: PresenceClient,
     pub(super) holds: Arc<Mutex<Holds>>,
     pub(super) place: Place,
+    /// The realm that was found, if one is looked for.
+    pub(super) realm: Arc<Mutex<Option<FoundRealm>>>,
+    /// The account for which one is: its address, where no realm is configured.
+    pub(super) account: Option<String>,
     /// None where nothing is to be kept.
     pub(super) file: Option<Arc<Keeper>>,
 }
@@ -44,12 +48,22 @@ impl Kept {
     /// Returns all that is kept, with these watchers.
     pub(super) fn state(&self, watchers: Option<SavedServing>, ended: bool) -> State {
         let own = self.lock_holds().saved(own::now());
-        State { ended, own, watchers, place: self.place.clone(), ..State::default() }
+        let realm = self.realm.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        State { ended, own, watchers, place: self.place.clone(), realm, ..State::default() }
+    }
+
+    /// Asks the client for a realm that it found.
+    async fn look_for_realm(&self) {
+        let Some(address) = self.account.clone() else { return };
+        if let Ok(Some(realm)) = self.client.realm().await {
+            *self.realm.lock().unwrap_or_else(PoisonError::into_inner) = Some(FoundRealm { address, realm });
+        }
     }
 
     /// Has everything on disk when it returns, or says why not.
     pub(super) async fn now(&self) -> Result<(), String> {
         let Some(file) = &self.file else { return Ok(()) };
+        self.look_for_realm().await;
         file.write(async { Some(self.state(Some(self.client.saved().await.ok()?), false)) }).await
     }
 
@@ -146,7 +160,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::client::{Action, Now, PresenceStatus, Published};
+    use crate::client::{Action, Login, Now, PasswordSource, PresenceStatus, Published, Secret};
 
     async fn kept(path: PathBuf) -> Kept {
         let client = PresenceClient::builder("sip:alice@127.0.0.1")
@@ -159,7 +173,8 @@ mod tests {
         let mut holds = Holds::default();
         holds.set(Published::new(PresenceStatus::Busy, now.wall), now);
         let file = Some(Arc::new(Keeper::new(path)));
-        Kept { client, holds: Arc::new(Mutex::new(holds)), place: Place { listen: None, port: Some(5070) }, file }
+        let place = Place { listen: None, port: Some(5070) };
+        Kept { client, holds: Arc::new(Mutex::new(holds)), place, realm: Arc::default(), account: None, file }
     }
 
     #[tokio::test]
@@ -178,6 +193,49 @@ mod tests {
         assert_eq!((state.ended, state.place.port, state.watchers.is_some()), (true, Some(5070), true));
         kept.last(None).await;
         assert_eq!(state::load(&path).unwrap().0.place, Place::default());
+    }
+
+    #[tokio::test]
+    async fn aut_12_a_realm_that_was_found_is_on_disk_beside_the_account_that_it_is_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = state::path_in(folder.path());
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let password = PasswordSource::known(Secret::new("battery-staple-7"));
+        let client = PresenceClient::builder("sip:alice@127.0.0.1")
+            .any_port()
+            .login(Login::new("alice", password).server("127.0.0.1"))
+            .bind()
+            .await
+            .unwrap();
+        let kept = Kept {
+            client: client.clone(),
+            holds: Arc::default(),
+            place: Place::default(),
+            realm: Arc::default(),
+            account: Some("sip:alice@example.com".to_owned()),
+            file: Some(Arc::new(Keeper::new(path.clone()))),
+        };
+        let mut feed = Feed::default();
+        feed.add_saved(&client).await.unwrap();
+        feed.changed().await;
+        let _watcher = client.watch(&format!("sip:bob@{}", server.local_addr().unwrap())).await.unwrap();
+        let mut bytes = [0; 2000];
+        let (len, from) = server.recv_from(&mut bytes).await.unwrap();
+        let request = std::str::from_utf8(&bytes[..len]).unwrap();
+        let copied = ["Via: ", "From: ", "To: ", "Call-ID: ", "CSeq: "];
+        let lines = request.lines().filter(|line| copied.iter().any(|name| line.starts_with(name)));
+        let lines: String = lines.flat_map(|line| [line, "\r\n"]).collect();
+        let challenge = "WWW-Authenticate: Digest realm=\"asterisk\", nonce=\"1\"\r\nContent-Length: 0\r\n\r\n";
+        server.send_to(format!("SIP/2.0 401 No\r\n{lines}{challenge}").as_bytes(), from).await.unwrap();
+        let (len, _) = server.recv_from(&mut bytes).await.unwrap();
+        assert!(String::from_utf8_lossy(&bytes[..len]).contains("\r\nAuthorization: Digest "));
+        feed.changed().await;
+        kept.now().await.unwrap();
+        let realm = Some(FoundRealm { address: "sip:alice@example.com".to_owned(), realm: "asterisk".to_owned() });
+        assert_eq!(state::load(&path).unwrap().0.realm, realm);
+        client.halt().await.unwrap();
+        kept.last(None).await;
+        assert_eq!(state::load(&path).unwrap().0.realm, realm, "it outlives the client");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod device;
 pub mod hooks;
 mod kept;
 pub mod launch;
+mod login;
 mod news;
 mod own;
 mod requests;
@@ -32,7 +33,10 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-pub use self::configured::{Configured, Place, builder, load_policy, timing};
+pub use self::{
+    configured::{Configured, Place, builder, load_policy, timing},
+    login::login,
+};
 use self::{
     hooks::{Hooks, Speaks},
     kept::{Keeper, Kept},
@@ -163,6 +167,11 @@ impl Agent {
         // Who was told to listen elsewhere, and did not end by his own word, goes on there.
         let place = configured.place.clone().or(state.place);
         let mut builder = builder(&place.over(&configured.settings), env)?.policy(policy);
+        let account = looks_for_realm(&configured.settings);
+        let realm = state.realm.filter(|found| account.as_ref() == Some(&found.address));
+        if let (Some(login), Some(found)) = (login(&configured.settings), &realm) {
+            builder = builder.login(login.realm(&found.realm));
+        }
         if let Some(device) = device::urn(&paths.state_dir) {
             builder = builder.device_id(device);
         }
@@ -180,7 +189,8 @@ impl Agent {
         let keeper = persist.then(|| {
             // Numbers that went out must never come again: they are on disk before the first packet (NOT-29).
             let own = lock(&holds).saved(own::now());
-            let state = State { own, watchers: Some(ready.saved()), place: place.clone(), ..State::default() };
+            let (watchers, place, realm) = (Some(ready.saved()), place.clone(), realm.clone());
+            let state = State { own, watchers, place, realm, ..State::default() };
             let written = state::save(&file, &state).map_err(|error| error.to_string());
             if let Err(error) = &written {
                 warnings.push(format!("what you set will be forgotten when the agent ends: {error}"));
@@ -196,7 +206,7 @@ impl Agent {
                 None => client.clear().await?,
             }
         }
-        let kept = Kept { client, holds, place, file: keeper };
+        let kept = Kept { client, holds, place, realm: Arc::new(StdMutex::new(realm)), account, file: keeper };
         let hooks = hooks_of(&configured.settings);
         Ok(Self::assemble(listener, kept, hooks, paths.clone(), Some(configured), warnings))
     }
@@ -207,7 +217,8 @@ impl Agent {
     /// When the control socket cannot be had.
     pub async fn with_client(client: PresenceClient, paths: &Paths) -> Result<Self, AgentError> {
         let listener = listen(paths).await?;
-        let kept = Kept { client, holds: Arc::default(), place: Place::default(), file: None };
+        let (holds, place, realm) = (Arc::default(), Place::default(), Arc::default());
+        let kept = Kept { client, holds, place, realm, account: None, file: None };
         Ok(Self::assemble(listener, kept, None, paths.clone(), None, Vec::new()))
     }
 
@@ -351,6 +362,13 @@ async fn listen(paths: &Paths) -> Result<ControlListener, AgentError> {
         io::ErrorKind::AddrInUse => AgentError::Runs,
         _ => AgentError::Socket { path: paths.socket.clone(), error },
     })
+}
+
+/// Returns the address of the account whose realm is found by asking, if it has a password and no realm (AUT-12).
+fn looks_for_realm(settings: &Settings) -> Option<String> {
+    let (_, account) = settings.default_account()?;
+    let looks = account.realm.is_none() && account.password != config::PasswordSource::None;
+    looks.then(|| account.address.clone())
 }
 
 fn hooks_of(settings: &Settings) -> Option<Hooks> {

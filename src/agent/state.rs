@@ -38,11 +38,24 @@ pub(super) struct State {
     /// Where it listened by the word of whoever started it.
     #[serde(default)]
     pub(super) place: Place,
+    /// The realm that my server asked with first (AUT-12).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) realm: Option<FoundRealm>,
+}
+
+/// A realm that was not configured but found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FoundRealm {
+    /// The account's address of record: another account has another realm.
+    pub(super) address: String,
+    /// The realm.
+    pub(super) realm: String,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { version: VERSION, ended: false, own: SavedHolds::default(), watchers: None, place: Place::default() }
+        let (own, place) = (SavedHolds::default(), Place::default());
+        Self { version: VERSION, ended: false, own, watchers: None, place, realm: None }
     }
 }
 

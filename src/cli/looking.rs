@@ -121,7 +121,10 @@ impl Source {
         let user = account.map_or(context.env.user.as_str(), |(user, _)| user);
         let targets: Vec<String> =
             targets.iter().map(|target| with_host(target, account.map(|(_, host)| host))).collect();
-        let builder = PresenceClient::towards(user, &targets).await?;
+        let mut builder = PresenceClient::towards(user, &targets).await?;
+        if let Some(login) = agent::login(&context.settings) {
+            builder = builder.login(login);
+        }
         let client = builder
             .timing(agent::timing(&context.settings))
             .expires(context.settings.watch.p2p_expires)

@@ -8,15 +8,16 @@ use std::{
 };
 
 use nix::{fcntl::OFlag, unistd::Uid};
+use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 
 use super::error::ConfigError;
 
 /// The most that a password file may hold.
 const LIMIT: u64 = 4096;
 
-/// A password, which never shows itself in a log.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+/// A password, which never shows itself in a log and is wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
 
 impl Secret {
     /// Takes the first line of `text`, as a file or a command gives it; `None` if it is empty.
@@ -42,14 +43,14 @@ impl Secret {
         if found.uid() != Uid::effective().as_raw() && found.uid() != 0 {
             return Err(refused("it belongs to another user"));
         }
-        let mut text = String::new();
+        let mut text = Zeroizing::new(String::new());
         file.take(LIMIT).read_to_string(&mut text).map_err(unreadable)?;
         Self::from_first_line(&text).ok_or_else(|| refused("its first line, the password, is empty"))
     }
 
     /// Returns the password itself.
     pub fn reveal(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `SIPp`: a scripted peer that looks at every line of what we send.
 
-use std::{path::Path, process::Command};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("sipp::is_notified_refreshes_and_leaves_over_tcp", watches_over_tcp),
     ("sipp::gets_the_document_once_its_address_answered_and_is_forgotten_with_481", unproven),
     ("sipp::is_watched_until_it_refuses", notifies),
+    ("sipp::aut_01_and_03_verifies_our_password_and_refuses_another", challenges),
     ("sipp::is_told_what_is_not_served_and_what_is_instead", refused),
 ];
 
@@ -79,10 +80,11 @@ fn refused(peer: &Peer) {
     assert_eq!(agent.home.run(&["watchers"]), "");
 }
 
-fn notifies(peer: &Peer) {
-    let (sipp, port) = with_free_ports(|| {
+/// Plays a scenario that waits for us, and returns where.
+fn waits(peer: &Peer, scenario: &str) -> (Sipp, u16) {
+    with_free_ports(|| {
         let port = free_port();
-        let mut sipp = Sipp::play(peer, "notifier.xml", "u1", port, None);
+        let mut sipp = Sipp::play(peer, scenario, "u1", port, None);
         until("sipp listens or gives up", || match sipp.process.ended() {
             Some(_) => Ok(false),
             None if std::net::UdpSocket::bind(("127.0.0.1", port)).is_err() => Ok(true),
@@ -90,7 +92,31 @@ fn notifies(peer: &Peer) {
         })
         .then_some((sipp, port))
         .ok_or_else(|| "sipp".to_owned())
-    });
+    })
+}
+
+fn challenges(peer: &Peer) {
+    let carol = Home::new("carol");
+    let file = carol.path("password");
+    std::fs::write(&file, "s3cret horse\n").unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let account = "[account.work]\naddress = \"sip:carol@127.0.0.1\"\nauth_user = \"carol.auth\"\n";
+    carol.write("config.toml", &format!("{account}password_file = {:?}\n", file.display().to_string()));
+    let (sipp, port) = waits(peer, "challenger.xml");
+    let shown = carol.run(&["--no-agent", "show", &format!("bob@127.0.0.1:{port}")]);
+    assert!(shown.contains("available"), "{shown}");
+    sipp.succeeds();
+
+    carol.write("config.toml", &format!("{account}password_command = [\"echo\", \"no\"]\n"));
+    let (_sipp, port) = waits(peer, "challenger.xml");
+    let output = carol.command(&["--no-agent", "show", &format!("bob@127.0.0.1:{port}")]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("the password for realm \"sipp\" is wrong"), "{said}");
+}
+
+fn notifies(peer: &Peer) {
+    let (sipp, port) = waits(peer, "notifier.xml");
     let carol = Home::new("carol");
     let mut watch = carol.watch(&format!("bob@127.0.0.1:{port}"));
     let first = watch.line("a first state", |line| line["kind"] == "snapshot");

@@ -1,0 +1,123 @@
+//! From the configuration to a login: who we are towards our own server, and how our password is had.
+
+use std::{process::Stdio, time::Duration};
+
+use secrecy::zeroize::Zeroizing;
+use tokio::{
+    io::{AsyncReadExt as _, BufReader},
+    process::Command,
+    time::timeout,
+};
+
+use crate::{
+    client::{self, Hash, Login, parse_target, unescape_user},
+    config::{Account, MinAuth, PasswordSource, Settings, format_duration, secret::Secret},
+};
+
+/// How long a password command may take: somebody may have to unlock a keyring first.
+const COMMAND_WITHIN: Duration = Duration::from_mins(2);
+/// How much of its output is looked at, in bytes.
+const LIMIT: u64 = 4096;
+
+/// Returns the login of the account that is used where none is named; none where it has no password.
+pub fn login(settings: &Settings) -> Option<Login> {
+    let (_, account) = settings.default_account()?;
+    if account.password == PasswordSource::None {
+        return None;
+    }
+    let address = parse_target(&account.address, "").ok()?;
+    let view = address.as_ref();
+    let user = account.auth_user.clone().unwrap_or_else(|| unescape_user(view.user().unwrap_or_default()));
+    let mut login = Login::new(user, source(account)).server(view.host_text()).min(match settings.auth.min {
+        MinAuth::Md5 => Hash::Md5,
+        MinAuth::Sha256 => Hash::Sha256,
+    });
+    if let Some(proxy) = account.outbound_proxy.as_ref().and_then(|proxy| parse_target(proxy, "").ok()) {
+        login = login.server(proxy.as_ref().host_text());
+    }
+    Some(match &account.realm {
+        Some(realm) => login.realm(realm),
+        None => login,
+    })
+}
+
+fn source(account: &Account) -> client::PasswordSource {
+    let source = account.password.clone();
+    client::PasswordSource::new(move || {
+        let source = source.clone();
+        async move {
+            let secret = match source {
+                PasswordSource::None => return Err("none is configured".to_owned()),
+                PasswordSource::File(path) => tokio::task::spawn_blocking(move || Secret::from_file(&path))
+                    .await
+                    .map_err(|error| error.to_string())?
+                    .map_err(|error| error.to_string())?,
+                PasswordSource::Command(words) => run(&words).await?,
+            };
+            Ok(client::Secret::new(secret.reveal()))
+        }
+    })
+}
+
+/// Runs a password command without a shell and takes its first line. What it says on its error output goes where ours
+/// goes.
+async fn run(words: &[String]) -> Result<Secret, String> {
+    let [program, args @ ..] = words else { return Err("password_command is empty".to_owned()) };
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| format!("password_command: cannot start {program}: {error}"))?;
+    let ran = timeout(COMMAND_WITHIN, async {
+        let mut said = Zeroizing::new(String::new());
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output).take(LIMIT).read_to_string(&mut said).await?;
+        }
+        Ok::<_, std::io::Error>((child.wait().await?, said))
+    });
+    let (status, said) = ran
+        .await
+        .map_err(|_| format!("password_command: {program} took longer than {}", format_duration(COMMAND_WITHIN)))?
+        .map_err(|error| format!("password_command: {program}: {error}"))?;
+    if !status.success() {
+        return Err(format!("password_command: {program}: {status}"));
+    }
+    Secret::from_first_line(&said).ok_or_else(|| format!("password_command: {program} said nothing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn sec_10_a_password_command_is_run_without_a_shell_and_its_first_line_is_taken() {
+        let secret = run(&words(&["printf", "a $HOME \"ü\"\nmore\n"])).await.unwrap();
+        assert_eq!(secret.reveal(), "a $HOME \"ü\"");
+    }
+
+    #[tokio::test]
+    async fn a_password_command_that_fails_says_why() {
+        for (command, why) in [
+            (&["false"][..], "exit status: 1"),
+            (&["true"], "said nothing"),
+            (&["/nonexistent/pass"], "cannot start /nonexistent/pass"),
+        ] {
+            let error = run(&words(command)).await.unwrap_err();
+            assert!(error.starts_with("password_command: ") && error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_account_without_a_password_has_no_login() {
+        let mut settings = Settings::default();
+        assert!(login(&settings).is_none());
+        settings.accounts.insert("work".to_owned(), Account::new("sip:alice@example.com"));
+        assert!(login(&settings).is_none());
+        if let Some(account) = settings.accounts.get_mut("work") {
+            account.password = PasswordSource::File("/p".into());
+        }
+        assert!(login(&settings).is_some());
+    }
+}
