@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("sipp::gets_the_document_once_its_address_answered_and_is_forgotten_with_481", unproven),
     ("sipp::is_watched_until_it_refuses", notifies),
     ("sipp::aut_01_and_03_verifies_our_password_and_refuses_another", challenges),
+    ("sipp::aut_12_its_realm_is_kept_over_a_restart_and_no_other_is_answered", realm_is_kept),
     ("sipp::is_told_what_is_not_served_and_what_is_instead", refused),
 ];
 
@@ -95,13 +96,19 @@ fn waits(peer: &Peer, scenario: &str) -> (Sipp, u16) {
     })
 }
 
-fn challenges(peer: &Peer) {
+/// Carol's home with an account, up to its password.
+fn with_account() -> (Home, String) {
     let carol = Home::new("carol");
+    let account = "[account.work]\naddress = \"sip:carol@127.0.0.1\"\nauth_user = \"carol.auth\"\n";
     let file = carol.path("password");
     std::fs::write(&file, "s3cret horse\n").unwrap();
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    let account = "[account.work]\naddress = \"sip:carol@127.0.0.1\"\nauth_user = \"carol.auth\"\n";
-    carol.write("config.toml", &format!("{account}password_file = {:?}\n", file.display().to_string()));
+    (carol, account.to_owned())
+}
+
+fn challenges(peer: &Peer) {
+    let (carol, account) = with_account();
+    carol.write("config.toml", &format!("{account}password_file = \"{}\"\n", carol.path("password").display()));
     let (sipp, port) = waits(peer, "challenger.xml");
     let shown = carol.run(&["--no-agent", "show", &format!("bob@127.0.0.1:{port}")]);
     assert!(shown.contains("available"), "{shown}");
@@ -109,10 +116,41 @@ fn challenges(peer: &Peer) {
 
     carol.write("config.toml", &format!("{account}password_command = [\"echo\", \"no\"]\n"));
     let (_sipp, port) = waits(peer, "challenger.xml");
-    let output = carol.command(&["--no-agent", "show", &format!("bob@127.0.0.1:{port}")]).output().unwrap();
+    let said = unauthorized(&carol, &["--no-agent", "show", &format!("bob@127.0.0.1:{port}")]);
+    assert!(said.contains("the password for realm \"sipp\" is wrong"), "{said}");
+}
+
+/// Runs our program, which must end for want of authentication; returns all that it said.
+fn unauthorized(home: &Home, arguments: &[&str]) -> String {
+    let output = home.command(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("the password for realm \"sipp\" is wrong"), "{said}");
+    said
+}
+
+fn realm_is_kept(peer: &Peer) {
+    let (carol, account) = with_account();
+    let account = format!("{account}password_file = \"{}\"\n", carol.path("password").display());
+    let agent = Agent::start_in(carol, &account);
+    let (sipp, port) = waits(peer, "challenger.xml");
+    agent.home.run(&["show", &format!("bob@127.0.0.1:{port}")]);
+    sipp.succeeds();
+    let state = agent.home.path("state/sippresence/agent.json");
+    let kept = until("the realm is kept", || {
+        let text = std::fs::read_to_string(&state).map_err(|error| error.to_string())?;
+        if text.contains("\"realm\": \"sipp\"") { Ok(text) } else { Err(text) }
+    });
+    let Agent { home, mut process, .. } = agent;
+    home.run(&["agent", "stop"]);
+    process.wait();
+    assert!(std::fs::read_to_string(&state).unwrap().contains("\"realm\": \"sipp\""), "{kept}");
+
+    // As if another had been found then.
+    std::fs::write(&state, kept.replace("\"sipp\"", "\"elsewhere\"")).unwrap();
+    let agent = Agent::start_in(home, &account);
+    let (_sipp, port) = waits(peer, "challenger.xml");
+    let said = unauthorized(&agent.home, &["show", &format!("bob@127.0.0.1:{port}")]);
+    assert!(said.contains("\"sipp\"") && said.contains("\"elsewhere\"") && said.contains("`realm`"), "{said}");
 }
 
 fn notifies(peer: &Peer) {

@@ -88,3 +88,56 @@ fn write_line(lines: &mut Vec<u8>, quoted_user: &str, session: &Session, uri: &s
     }
     lines.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng as _;
+
+    use super::*;
+    use crate::sip::{
+        auth::{Challenge, Credentials, Hash, Secret},
+        codec::{Framing, decode},
+        time::Instant,
+    };
+
+    proptest! {
+        #[test]
+        fn par_21_whatever_a_challenge_says_its_answer_is_whole_lines_that_can_be_read(
+            value in "[ -~\\t\\\\\"é,=]{0,40}",
+            param in "(realm|nonce|opaque|qop|algorithm|stale|x)",
+            quoted: bool,
+            user in "[^\\x00-\\x1f\\x7f-\\x9f]{0,8}",
+        ) {
+            let value = if quoted { format!("\"{value}\"") } else { value };
+            let line = format!("Digest {param}={value}, realm=\"r\", nonce=\"n\", qop=\"auth\"");
+            let text = format!(
+                "SIP/2.0 401 No\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:a@h>;tag=2\r\n\
+                 Call-ID: 1\r\nCSeq: 1 NOTIFY\r\nWWW-Authenticate: {line}\r\nContent-Length: 0\r\n\r\n"
+            );
+            let response = decode(text.as_bytes(), Framing::Datagram).unwrap();
+            let hop: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+            let credentials =
+                Credentials { user: user.into(), realm: None, servers: vec!["192.0.2.1".into()], min: Hash::Md5 };
+            let mut account = Account::new(credentials).unwrap();
+            let Ok(chosen) = account.choose(&response, hop.ip(), true, true) else { return Ok(()) };
+            for challenge in chosen {
+                account.begin(hop, challenge);
+            }
+            account.take_secret(Ok(Secret::new("p")), Instant::default());
+            let mut lines = Vec::new();
+            let sent = account.write(hop, ("NOTIFY", "sip:a@h", b""), &mut StdRng::seed_from_u64(1), &mut lines);
+            prop_assert_eq!(sent.len(), 1);
+            let written = String::from_utf8(lines).unwrap();
+            prop_assert!(written.ends_with("\r\n") && written.trim_end_matches("\r\n").chars().all(|c| !c.is_control()));
+            // Read as a challenge, which has the same form, it says the same.
+            let back = text.replace(&format!("WWW-Authenticate: {line}\r\n"), &written.replacen("Authorization", "WWW-Authenticate", 1));
+            let back = Challenge::all(&decode(back.as_bytes(), Framing::Datagram).unwrap(), Kind::Server);
+            let session = &account.sessions[0].challenge;
+            prop_assert_eq!(back.len(), 1, "{}", written);
+            prop_assert_eq!(&back[0].nonce, &session.nonce);
+            prop_assert_eq!(&back[0].realm, &session.realm);
+            prop_assert_eq!(&back[0].opaque, &session.opaque);
+        }
+    }
+}
