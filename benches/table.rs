@@ -62,6 +62,7 @@ impl Table {
             lenient: false,
             language: None,
             credentials: None,
+            server: None,
         };
         let now = Now { at: Instant::from_origin(Duration::from_secs(1)), wall: Timestamp::UNIX_EPOCH };
         let core = Core::new(config, StdRng::seed_from_u64(1), now).expect("a core");

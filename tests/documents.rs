@@ -470,6 +470,7 @@ fn every_kind_of_line_holds_against_the_json_schema() {
     };
     let subscription = SubscriptionInfo {
         state: "terminated".into(),
+        route: Some("directly: peer to peer".into()),
         expires_in: Some(0),
         reason: Some("probation".into()),
         last_code: Some(FailureCode::Sip(489)),

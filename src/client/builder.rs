@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::{
     Action, ClientError, Login, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored,
-    SavedServing, Shared, Timing,
+    SavedServing, Server, Shared, Timing,
     driver::{COMMANDS, Driver},
     trace::{BEHIND, Tracer},
 };
@@ -45,6 +45,7 @@ pub struct ClientBuilder {
     device: Option<String>,
     device_id: Option<String>,
     language: Option<String>,
+    server: Option<Server>,
     saved: Option<(SavedServing, bool)>,
     published: Option<Published>,
     login: Option<Login>,
@@ -68,6 +69,7 @@ impl ClientBuilder {
             device: None,
             device_id: None,
             language: None,
+            server: None,
             saved: None,
             published: None,
             login: None,
@@ -163,6 +165,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Works through a server: targets of our domain are asked there (and those of others by its proxy, if it has one).
+    pub fn server(mut self, server: Server) -> Self {
+        self.server = Some(server);
+        self
+    }
+
     /// Sets the language in which notes are preferred.
     pub fn language(mut self, tag: impl Into<String>) -> Self {
         self.language = Some(tag.into());
@@ -243,6 +251,7 @@ impl ClientBuilder {
             max_subscriptions: self.max_subscriptions,
             expires: wire_seconds(self.expires).max(1),
             retry_cap: Duration::from_mins(2),
+            server: self.server,
             lenient: self.lenient,
             language: self.language,
             credentials,

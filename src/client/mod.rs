@@ -116,7 +116,7 @@ pub use crate::{
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::Buddy,
-        core::{Now, OwnPresence, Restored, SavedServing, SavedWatcher, Subscribing, WatchId, Watcher},
+        core::{Now, OwnPresence, Restored, SavedServing, SavedWatcher, Server, Subscribing, WatchId, Watcher},
         event::{Kind, Layer, LayerKind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,

@@ -4,6 +4,7 @@
 //! through an [`Outbox`]. It never waits, reads no clock and holds no socket, so every hour of its life can be
 //! tested in microseconds.
 
+mod route;
 mod saving;
 mod serving;
 mod watched;
@@ -45,6 +46,7 @@ use crate::sip::{
     uri::Uri,
 };
 
+pub use route::Server;
 pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
 pub use watching::{Subscribing, WatchId};
@@ -92,6 +94,8 @@ pub struct CoreConfig {
     pub language: Option<String>,
     /// Who we are towards our own server, if anybody.
     pub credentials: Option<Credentials>,
+    /// Our own server, if we work through one.
+    pub server: Option<Server>,
 }
 
 /// A moment, on both clocks.

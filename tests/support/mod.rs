@@ -109,6 +109,7 @@ pub fn config(local: &str) -> CoreConfig {
         lenient: false,
         language: None,
         credentials: None,
+        server: None,
     }
 }
 

@@ -68,6 +68,7 @@ pub fn config(user: &str, local: &str) -> CoreConfig {
         lenient: false,
         language: None,
         credentials: None,
+        server: None,
     }
 }
 

@@ -4,10 +4,11 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{
     Core, Key, Now, Outbox, PRESENCE, PresenceEvent, Step,
+    route::{Server, Way},
     watched::{Watch, wall_of},
 };
 use crate::{
-    presence::PresentityState,
+    presence::{PresentityState, event::SubscriptionInfo},
     sip::{
         endpoint::ServerId,
         events::subscriber::{SubscriptionId, Update, Wish},
@@ -83,15 +84,24 @@ impl Core {
             }
             return WatchId(id);
         }
+        let server = self.config.server.as_ref();
+        let way = Way::to(&target.as_ref(), &self.config.address.as_ref(), server);
+        let server = server.filter(|_| matches!(way, Way::Server(_)));
         let wish = Wish {
             target: target.clone(),
             from: self.from.clone(),
             contact_user: self.config.address.as_ref().user().unwrap_or_default().into(),
             package: PRESENCE,
-            expires: self.config.expires,
+            expires: server.map_or(self.config.expires, |server| server.expires),
             fetch: how != Subscribing::Lasting,
-            retry_cap: self.config.retry_cap,
+            retry_cap: server.map_or(self.config.retry_cap, |server| server.retry_cap),
+            route: server.and_then(Server::route),
             account: self.account,
+        };
+        let subscription = SubscriptionInfo {
+            state: "trying".to_owned(),
+            route: Some(way.words(server)),
+            ..SubscriptionInfo::default()
         };
         self.watching.note_address(&target, how);
         let id = self.watching.slab.insert(Watch {
@@ -99,7 +109,7 @@ impl Core {
             target,
             readers: 1,
             subscription: None,
-            state: Arc::new(PresentityState::new(presentity)),
+            state: Arc::new(PresentityState { subscription: Some(subscription), ..PresentityState::new(presentity) }),
             doubtful: false,
             told_at_end: false,
             settled: false,

@@ -118,6 +118,9 @@ pub enum SinceFrom {
 pub struct SubscriptionInfo {
     /// `active`, `pending`, `terminated`, or what we do meanwhile: `trying`, `waiting`.
     pub state: String,
+    /// Which way it takes, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// Seconds until it ends, unless it is refreshed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,

@@ -59,6 +59,8 @@ pub struct Wish {
     pub retry_cap: Duration,
     /// Whose password answers challenges.
     pub account: Option<AccountId>,
+    /// Where a SUBSCRIBE outside a dialog goes first: the value of its Route header, in brackets or not.
+    pub route: Option<Uri>,
 }
 
 /// One turn in the life of a subscription.

@@ -202,11 +202,14 @@ impl Subscriber {
         let expires = if wish.fetch { 0 } else { sub.asked };
         let mut head = Head::request("SUBSCRIBE", wish.target.as_str());
         head.number(Name::MaxForwards, 70);
+        if let Some(route) = &wish.route {
+            head.fmt(Name::Route, format_args!("<{route}>"));
+        }
         head.fmt(Name::From, format_args!("{};tag={tag}", wish.from.as_str()));
         head.fmt(Name::To, format_args!("<{}>", wish.target));
         head.header(Name::CallId, call_id);
         head.fmt(Name::CSeq, format_args!("{seq} SUBSCRIBE"));
-        let hop = wish.target.as_str().to_owned();
+        let hop = wish.route.as_ref().unwrap_or(&wish.target).as_str().to_owned();
         self.send(id, head, expires, &hop, step);
     }
 
