@@ -1,13 +1,13 @@
 //! From the configuration to a client: its account, addresses, timers, policy.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::AgentError;
 use crate::{
-    client::{ClientBuilder, OpenWhen, Policy, PortChoice, PresenceClient, Timing, address},
-    config::{self, ConfigError, Environment, Listen, Paths, PolicyFile, Settings},
+    client::{ClientBuilder, Host, OpenWhen, Policy, PortChoice, PresenceClient, Server, Timing, Uri, address},
+    config::{self, Account, ConfigError, Environment, Listen, Mode, Paths, PolicyFile, Settings},
 };
 
 /// The configuration of an agent, and where it came from.
@@ -80,7 +80,11 @@ mod words {
 ///
 /// # Errors
 /// When a value cannot be used, or asks for what this version cannot do.
-pub fn builder(settings: &Settings, env: &Environment) -> Result<ClientBuilder, AgentError> {
+pub fn builder(
+    settings: &Settings,
+    account: Option<(&str, &Account)>,
+    env: &Environment,
+) -> Result<ClientBuilder, AgentError> {
     let value = |key, reason: String| AgentError::Value { key, reason };
     let addresses = address::local_addresses(&match &settings.agent.listen {
         Listen::Loopback => address::Listen::Loopback,
@@ -88,7 +92,7 @@ pub fn builder(settings: &Settings, env: &Environment) -> Result<ClientBuilder, 
         Listen::All => address::Listen::All,
         Listen::Addresses(addresses) => address::Listen::Addresses(addresses.clone()),
     });
-    let own = match settings.default_account() {
+    let own = match account {
         Some((_, account)) => account.address.clone(),
         None => default_address(env, addresses.first().copied()),
     };
@@ -105,10 +109,42 @@ pub fn builder(settings: &Settings, env: &Environment) -> Result<ClientBuilder, 
         .max_subscriptions(settings.agent.max_subscriptions)
         .expires(settings.watch.p2p_expires)
         .lenient(settings.interop.lenient);
-    Ok(match super::login(settings) {
+    let Some((name, account)) = account else { return Ok(builder) };
+    let builder = match super::login(settings, account) {
         Some(login) => builder.login(login),
         None => builder,
+    };
+    Ok(match server(settings, name, account)? {
+        Some(server) => builder.server(server),
+        None => builder,
     })
+}
+
+/// Returns the server through which an account works; none if it is peer to peer.
+///
+/// # Errors
+/// When its outbound proxy is no URI.
+pub fn server(settings: &Settings, name: &str, account: &Account) -> Result<Option<Server>, AgentError> {
+    let value = |reason: String| AgentError::Value { key: "account", reason: format!("{name}: {reason}") };
+    let through = match account.mode {
+        Mode::P2p => false,
+        Mode::Server => true,
+        Mode::Auto => account.outbound_proxy.is_some() || has_domain(&account.address),
+    };
+    let proxy = account.outbound_proxy.as_ref().map(|proxy| proxy.parse::<Uri>()).transpose();
+    let proxy = proxy.map_err(|error| value(format!("outbound_proxy: {error}")))?;
+    let retry_cap = Duration::from_mins(30);
+    let expires = u32::try_from(settings.watch.expires.as_secs()).unwrap_or(u32::MAX);
+    Ok(through.then(|| Server { proxy, expires, retry_cap }))
+}
+
+/// Says whether an address is of a domain, where somebody serves it, and not of a machine.
+fn has_domain(address: &str) -> bool {
+    let Ok(uri) = address.parse::<Uri>() else { return false };
+    let view = uri.as_ref();
+    let host = view.host_text().trim_end_matches('.').to_ascii_lowercase();
+    let is_name = matches!(view.host(), Host::Name(_));
+    is_name && view.port().is_none() && host.contains('.') && !host.ends_with(".local")
 }
 
 /// Returns the protocol timers of the configuration.

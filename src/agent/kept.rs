@@ -2,6 +2,7 @@
 //! the network does (NOT-29).
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,11 +13,12 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{
-    Place, own,
-    state::{self, FoundRealm, State},
+    Place,
+    seat::{SavedSeat, Seat},
+    state::{self, State},
 };
 use crate::{
-    client::{ClientError, Feed, Holds, PresenceClient, SavedServing},
+    client::{ClientError, Feed, Item, SavedServing},
     control::StateFile,
 };
 
@@ -26,74 +28,60 @@ const PAUSE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What outlives an agent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) client: PresenceClient,
-    pub(super) holds: Arc<Mutex<Holds>>,
+    pub(super) seats: Vec<Arc<Seat>>,
+    /// What was kept of accounts that are not configured any more: they may come back.
+    pub(super) others: BTreeMap<String, SavedSeat>,
     pub(super) place: Place,
-    /// The realm that was found, if one is looked for.
-    pub(super) realm: Arc<Mutex<Option<FoundRealm>>>,
-    /// The account for which one is: its address, where no realm is configured.
-    pub(super) account: Option<String>,
     /// None where nothing is to be kept.
-    pub(super) file: Option<Arc<Keeper>>,
+    pub(super) file: Option<Keeper>,
 }
 
 impl Kept {
-    pub(super) fn lock_holds(&self) -> MutexGuard<'_, Holds> {
-        // Each change leaves them whole.
-        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns all that is kept, with these watchers.
-    pub(super) fn state(&self, watchers: Option<SavedServing>, ended: bool) -> State {
-        let own = self.lock_holds().saved(own::now());
-        let realm = self.realm.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        State { ended, own, watchers, place: self.place.clone(), realm, ..State::default() }
-    }
-
-    /// Asks the client for a realm that it found.
-    async fn look_for_realm(&self) {
-        let Some(address) = self.account.clone() else { return };
-        if let Ok(Some(realm)) = self.client.realm().await {
-            *self.realm.lock().unwrap_or_else(PoisonError::into_inner) = Some(FoundRealm { address, realm });
-        }
-    }
-
     /// Has everything on disk when it returns, or says why not.
     pub(super) async fn now(&self) -> Result<(), String> {
         let Some(file) = &self.file else { return Ok(()) };
-        self.look_for_realm().await;
-        file.write(async { Some(self.state(Some(self.client.saved().await.ok()?), false)) }).await
+        let state = async {
+            let mut accounts = self.others.clone();
+            for seat in &self.seats {
+                accounts.insert(seat.name.clone(), seat.saved().await?);
+            }
+            Some(State { ended: false, accounts, place: self.place.clone(), ..State::default() })
+        };
+        file.write(state).await
     }
 
-    /// Keeps what is left when the client has ended: its watchers, if they are to go on.
-    pub(super) async fn last(&self, watchers: Option<SavedServing>) {
+    /// Keeps what is left when the clients have ended: their watchers, if they are to go on.
+    pub(super) async fn last(&self, watchers: Vec<Option<SavedServing>>) {
         let Some(file) = &self.file else { return };
-        let mut state = self.state(watchers, true);
-        if state.watchers.is_none() {
-            // Whoever ends it by his own word says anew where it is to listen.
-            state.place = Place::default();
+        let goes_on = watchers.iter().any(Option::is_some);
+        let mut accounts = self.others.clone();
+        for (seat, watchers) in self.seats.iter().zip(watchers) {
+            accounts.insert(seat.name.clone(), seat.saved_with(watchers));
         }
+        // Whoever ends it by his own word says anew where it is to listen.
+        let place = if goes_on { self.place.clone() } else { Place::default() };
+        let state = State { ended: true, accounts, place, ..State::default() };
         // Why not stands in the log; there is nobody else to tell.
         let _ = file.write(std::future::ready(Some(state))).await;
     }
 
-    /// Writes when our watchers change, until the client is gone.
+    /// Writes when what the network does is to be kept, until every client is gone.
     pub(super) async fn follow(&self) -> Result<(), ClientError> {
         let mut feed = Feed::default();
-        feed.add_saved(&self.client).await?;
-        loop {
-            for item in feed.changed().await.into_values() {
-                if matches!(item, crate::client::Item::Gone) {
-                    return Ok(());
-                }
-            }
-            while self.now().await.is_err() {
+        for seat in &self.seats {
+            feed.add_saved(&seat.client).await?;
+        }
+        let mut there = self.seats.len();
+        while there > 0 {
+            there -= feed.changed().await.into_values().filter(|item| matches!(item, Item::Gone)).count();
+            while there > 0 && self.now().await.is_err() {
                 sleep(RETRY).await;
             }
             sleep(PAUSE).await;
         }
+        Ok(())
     }
 }
 
@@ -160,7 +148,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::client::{Action, Login, Now, PasswordSource, PresenceStatus, Published, Secret};
+    use crate::{
+        agent::own,
+        client::{Action, Login, Now, PasswordSource, PresenceClient, PresenceStatus, Published, Secret},
+    };
 
     async fn kept(path: PathBuf) -> Kept {
         let client = PresenceClient::builder("sip:alice@127.0.0.1")
@@ -169,12 +160,12 @@ mod tests {
             .bind()
             .await
             .unwrap();
+        let seat = Seat::of_client(client);
         let now: Now = own::now();
-        let mut holds = Holds::default();
-        holds.set(Published::new(PresenceStatus::Busy, now.wall), now);
-        let file = Some(Arc::new(Keeper::new(path)));
+        seat.holds().set(Published::new(PresenceStatus::Busy, now.wall), now);
+        let others = BTreeMap::from([("gone".to_owned(), SavedSeat::default())]);
         let place = Place { listen: None, port: Some(5070) };
-        Kept { client, holds: Arc::new(Mutex::new(holds)), place, realm: Arc::default(), account: None, file }
+        Kept { seats: vec![Arc::new(seat)], others, place, file: Some(Keeper::new(path)) }
     }
 
     #[tokio::test]
@@ -185,13 +176,14 @@ mod tests {
         kept.now().await.unwrap();
         let (state, _) = state::load(&path).unwrap();
         assert_eq!((state.ended, state.place.port), (false, Some(5070)));
-        assert_eq!(state.own.shown().map(|shown| &shown.status), Some(&PresenceStatus::Busy));
-        let watchers = kept.client.halt().await.unwrap();
+        assert_eq!(state.accounts[""].own.shown().map(|shown| &shown.status), Some(&PresenceStatus::Busy));
+        assert!(state.accounts.contains_key("gone"), "an account may come back");
+        let watchers = kept.seats[0].client.halt().await.unwrap();
         assert!(kept.now().await.is_err(), "there is nothing to be seen any more");
-        kept.last(Some(watchers)).await;
+        kept.last(vec![Some(watchers)]).await;
         let (state, _) = state::load(&path).unwrap();
-        assert_eq!((state.ended, state.place.port, state.watchers.is_some()), (true, Some(5070), true));
-        kept.last(None).await;
+        assert_eq!((state.ended, state.place.port, state.accounts[""].watchers.is_some()), (true, Some(5070), true));
+        kept.last(vec![None]).await;
         assert_eq!(state::load(&path).unwrap().0.place, Place::default());
     }
 
@@ -207,14 +199,9 @@ mod tests {
             .bind()
             .await
             .unwrap();
-        let kept = Kept {
-            client: client.clone(),
-            holds: Arc::default(),
-            place: Place::default(),
-            realm: Arc::default(),
-            account: Some("sip:alice@example.com".to_owned()),
-            file: Some(Arc::new(Keeper::new(path.clone()))),
-        };
+        let seat = Arc::new(Seat::looking_for_realm(client.clone()));
+        let file = Some(Keeper::new(path.clone()));
+        let kept = Kept { seats: vec![seat], others: BTreeMap::new(), place: Place::default(), file };
         let mut feed = Feed::default();
         feed.add_saved(&client).await.unwrap();
         feed.changed().await;
@@ -231,11 +218,9 @@ mod tests {
         assert!(String::from_utf8_lossy(&bytes[..len]).contains("\r\nAuthorization: Digest "));
         feed.changed().await;
         kept.now().await.unwrap();
-        let realm = Some(FoundRealm { address: "sip:alice@example.com".to_owned(), realm: "asterisk".to_owned() });
-        assert_eq!(state::load(&path).unwrap().0.realm, realm);
-        client.halt().await.unwrap();
-        kept.last(None).await;
-        assert_eq!(state::load(&path).unwrap().0.realm, realm, "it outlives the client");
+        let seat = &state::load(&path).unwrap().0.accounts[""];
+        assert_eq!((seat.address.as_str(), seat.realm.as_deref()), ("sip:alice@127.0.0.1", Some("asterisk")));
+        assert!(!fs::read_to_string(&path).unwrap().contains("battery"));
     }
 
     #[tokio::test]

@@ -19,6 +19,8 @@ use crate::{
     control::{Connection, ControlError, MAX_LINE, Reply, lock},
 };
 
+/// The exit code of an agent that found another one.
+const RUNS: u8 = 12;
 /// How often it is looked whether another command has started the agent meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -127,9 +129,23 @@ pub async fn launch(launch: &Launch, paths: &Paths, by: Instant) -> Result<Launc
         }
         timeout_at(by, sleep(LOOK_EVERY)).await.map_err(|_| late())?;
     };
-    if let Some(connection) = timeout_at(by, Connection::open(&paths.socket)).await.map_err(|_| late())?? {
-        return Ok(Launched { connection, first_words: None });
+    loop {
+        if let Some(connection) = timeout_at(by, Connection::open(&paths.socket)).await.map_err(|_| late())?? {
+            return Ok(Launched { connection, first_words: None });
+        }
+        match begin(launch, paths, by).await {
+            // One that is on its way out has not let go of its socket yet.
+            Err(LaunchError::Refused(words)) if words.code == Some(RUNS) && Instant::now() + LOOK_EVERY < by => {
+                sleep(LOOK_EVERY).await;
+            }
+            begun => return begun,
+        }
     }
+}
+
+/// Starts an agent and waits until it is ready.
+async fn begin(launch: &Launch, paths: &Paths, by: Instant) -> Result<Launched, LaunchError> {
+    let late = || LaunchError::Late(None);
     let mut child = Command::new(own_program()?)
         .args(launch.args())
         .stdin(Stdio::null())

@@ -19,9 +19,8 @@ const COMMAND_WITHIN: Duration = Duration::from_mins(2);
 /// How much of its output is looked at, in bytes.
 const LIMIT: u64 = 4096;
 
-/// Returns the login of the account that is used where none is named; none where it has no password.
-pub fn login(settings: &Settings) -> Option<Login> {
-    let (_, account) = settings.default_account()?;
+/// Returns the login of an account; none where it has no password.
+pub fn login(settings: &Settings, account: &Account) -> Option<Login> {
     if account.password == PasswordSource::None {
         return None;
     }
@@ -111,13 +110,9 @@ mod tests {
 
     #[test]
     fn an_account_without_a_password_has_no_login() {
-        let mut settings = Settings::default();
-        assert!(login(&settings).is_none());
-        settings.accounts.insert("work".to_owned(), Account::new("sip:alice@example.com"));
-        assert!(login(&settings).is_none());
-        if let Some(account) = settings.accounts.get_mut("work") {
-            account.password = PasswordSource::File("/p".into());
-        }
-        assert!(login(&settings).is_some());
+        let (settings, mut account) = (Settings::default(), Account::new("sip:alice@example.com"));
+        assert!(login(&settings, &account).is_none());
+        account.password = PasswordSource::File("/p".into());
+        assert!(login(&settings, &account).is_some());
     }
 }

@@ -14,10 +14,12 @@ mod login;
 mod news;
 mod own;
 mod requests;
+mod seat;
 mod state;
 pub mod unit;
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     path::PathBuf,
@@ -34,18 +36,19 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 pub use self::{
-    configured::{Configured, Place, builder, load_policy, timing},
+    configured::{Configured, Place, builder, load_policy, server, timing},
     login::login,
 };
 use self::{
     hooks::{Hooks, Speaks},
     kept::{Keeper, Kept},
     own::Own,
+    seat::{Common, Opened, Seat},
     state::State,
 };
 use crate::{
-    client::{BindError, ClientError, Holds, PresenceClient, SavedHolds},
-    config::{self, ConfigError, Paths, Settings, prepare_private_dir},
+    client::{BindError, ClientError, PresenceClient, SavedHolds},
+    config::{self, Account, ConfigError, Paths, Settings, prepare_private_dir},
     control::{ControlListener, Hello, Reply},
 };
 
@@ -126,7 +129,7 @@ pub enum Ended {
 /// A running agent.
 #[derive(Debug)]
 pub struct Agent {
-    /// The client that it keeps.
+    /// The client of the account that is used where none is named.
     pub client: PresenceClient,
     /// What was found amiss at the start, for whoever starts it.
     pub warnings: Vec<String>,
@@ -138,9 +141,9 @@ pub struct Agent {
 /// What the handlers of requests share.
 #[derive(Debug)]
 struct Shared {
-    client: PresenceClient,
-    own: Own,
-    kept: Kept,
+    /// My status at each account; the one that is used where none is named comes first.
+    own: Vec<Own>,
+    kept: Arc<Kept>,
     paths: Paths,
     /// None in a `demo`, which has no files to be read again.
     configured: Option<StdMutex<Configured>>,
@@ -162,51 +165,36 @@ impl Agent {
         let listener = listen(paths).await?;
         let persist = configured.settings.agent.persist;
         let file = state::path_in(&paths.state_dir);
-        let (state, warning) = if persist { state::load(&file)? } else { (State::default(), None) };
+        let (mut state, warning) = if persist { state::load(&file)? } else { (State::default(), None) };
         let mut warnings: Vec<String> = warning.into_iter().collect();
         // Who was told to listen elsewhere, and did not end by his own word, goes on there.
         let place = configured.place.clone().or(state.place);
-        let mut builder = builder(&place.over(&configured.settings), env)?.policy(policy);
-        let account = looks_for_realm(&configured.settings);
-        let realm = state.realm.filter(|found| account.as_ref() == Some(&found.address));
-        if let (Some(login), Some(found)) = (login(&configured.settings), &realm) {
-            builder = builder.login(login.realm(&found.realm));
+        let settings = place.over(&configured.settings);
+        let (device, crashed) = (device::urn(&paths.state_dir), !state.ended);
+        let common = Common { settings: &settings, env, policy: &policy, device: device.as_deref(), crashed };
+        let (mut opened, mut accounts) = (Vec::new(), state.accounts.clone());
+        for account in accounts_of(&settings) {
+            let name = account.map_or("", |(name, _)| name);
+            let saved = state.accounts.remove(name).unwrap_or_default();
+            let seat = Opened::open(&common, account, opened.is_empty(), saved).await?;
+            accounts.insert(name.to_owned(), seat.saved(account.map_or("", |(_, account)| &account.address)));
+            opened.push(seat);
         }
-        if let Some(device) = device::urn(&paths.state_dir) {
-            builder = builder.device_id(device);
-        }
-        // What the watchers were told last; what shows now may be something else.
-        let told = state.own.shown().cloned();
-        let holds = Arc::new(StdMutex::new(Holds::restored(state.own, own::now())));
-        let shown = lock(&holds).shown().cloned();
-        if let Some(told) = told.clone() {
-            builder = builder.published(told);
-        }
-        if let Some(watchers) = state.watchers {
-            builder = builder.restore(watchers, !state.ended);
-        }
-        let ready = builder.open().await?;
-        let keeper = persist.then(|| {
-            // Numbers that went out must never come again: they are on disk before the first packet (NOT-29).
-            let own = lock(&holds).saved(own::now());
-            let (watchers, place, realm) = (Some(ready.saved()), place.clone(), realm.clone());
-            let state = State { own, watchers, place, realm, ..State::default() };
+        let file = persist.then(|| {
+            let state = State { accounts, place: place.clone(), ..State::default() };
             let written = state::save(&file, &state).map_err(|error| error.to_string());
             if let Err(error) = &written {
                 warnings.push(format!("what you set will be forgotten when the agent ends: {error}"));
             }
             let keeper = Keeper::new(file);
             keeper.note(&written);
-            Arc::new(keeper)
+            keeper
         });
-        let client = ready.start();
-        if told != shown {
-            match shown {
-                Some(shown) => client.publish(shown).await?,
-                None => client.clear().await?,
-            }
+        let mut seats = Vec::new();
+        for seat in opened {
+            seats.push(Arc::new(seat.start().await?));
         }
-        let kept = Kept { client, holds, place, realm: Arc::new(StdMutex::new(realm)), account, file: keeper };
+        let kept = Kept { seats, others: state.accounts, place, file };
         let hooks = hooks_of(&configured.settings);
         Ok(Self::assemble(listener, kept, hooks, paths.clone(), Some(configured), warnings))
     }
@@ -217,8 +205,8 @@ impl Agent {
     /// When the control socket cannot be had.
     pub async fn with_client(client: PresenceClient, paths: &Paths) -> Result<Self, AgentError> {
         let listener = listen(paths).await?;
-        let (holds, place, realm) = (Arc::default(), Place::default(), Arc::default());
-        let kept = Kept { client, holds, place, realm, account: None, file: None };
+        let seats = vec![Arc::new(Seat::of_client(client))];
+        let kept = Kept { seats, others: BTreeMap::new(), place: Place::default(), file: None };
         Ok(Self::assemble(listener, kept, None, paths.clone(), None, Vec::new()))
     }
 
@@ -231,11 +219,11 @@ impl Agent {
         warnings: Vec<String>,
     ) -> Self {
         let (order, orders) = mpsc::channel(ORDERS);
-        let client = kept.client.clone();
+        let client = kept.seats[0].client.clone();
         let require = configured.as_ref().map(|configured| configured.settings.policy.require);
+        let kept = Arc::new(kept);
         let shared = Shared {
-            own: Own::new(kept.clone()),
-            client: client.clone(),
+            own: kept.seats.iter().map(|seat| Own::new(Arc::clone(seat), Arc::clone(&kept))).collect(),
             kept,
             paths,
             require: StdMutex::new(require.unwrap_or_default()),
@@ -316,16 +304,23 @@ impl Agent {
         drop(listener);
         match ended {
             Ended::Offline => {
-                // Told over the connections too, which end by themselves.
-                client.stop().await;
-                shared.kept.last(None).await;
+                // Told over the connections too, which end by themselves; all at once, for each may take its time.
+                let mut goodbyes = JoinSet::new();
+                for seat in &shared.kept.seats {
+                    let client = seat.client.clone();
+                    goodbyes.spawn(async move { client.stop().await });
+                }
+                goodbyes.join_all().await;
+                shared.kept.last(vec![None; shared.kept.seats.len()]).await;
             }
             Ended::ToRestart(_) => {
                 // Cut off, not told that it is over: whoever listens will be answered again.
                 connections.shutdown().await;
-                if let Ok(watchers) = client.halt().await {
-                    shared.kept.last(Some(watchers)).await;
+                let mut watchers = Vec::new();
+                for seat in &shared.kept.seats {
+                    watchers.push(seat.client.halt().await.ok());
                 }
+                shared.kept.last(watchers).await;
             }
         }
         ended
@@ -335,18 +330,20 @@ impl Agent {
 /// What an agent does besides answering.
 fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let this = Arc::clone(shared);
-    tasks.spawn(async move {
-        if let Err(error) = this.own.end_holds().await {
-            warn!(%error, "holds end no more by themselves");
-        }
-    });
-    let this = Arc::clone(shared);
-    tasks.spawn(async move {
-        // A client that is gone has no news.
-        let _ = news::tell(&this.client, &this.own, &this.hooks.subscribe()).await;
-    });
-    let kept = shared.kept.clone();
+    for account in 0..shared.own.len() {
+        let this = Arc::clone(shared);
+        tasks.spawn(async move {
+            if let Err(error) = this.own[account].end_holds().await {
+                warn!(%error, "holds end no more by themselves");
+            }
+        });
+        let this = Arc::clone(shared);
+        tasks.spawn(async move {
+            // A client that is gone has no news.
+            let _ = news::tell(&this.own[account], &this.hooks.subscribe()).await;
+        });
+    }
+    let kept = Arc::clone(&shared.kept);
     tasks.spawn(async move {
         // Nor anything to be kept.
         let _ = kept.follow().await;
@@ -364,11 +361,14 @@ async fn listen(paths: &Paths) -> Result<ControlListener, AgentError> {
     })
 }
 
-/// Returns the address of the account whose realm is found by asking, if it has a password and no realm (AUT-12).
-fn looks_for_realm(settings: &Settings) -> Option<String> {
-    let (_, account) = settings.default_account()?;
-    let looks = account.realm.is_none() && account.password != config::PasswordSource::None;
-    looks.then(|| account.address.clone())
+/// Returns the accounts that an agent keeps up, the one first that is used where none is named; none at all stands
+/// for whoever uses this machine.
+fn accounts_of(settings: &Settings) -> Vec<Option<(&str, &Account)>> {
+    let first = settings.default_account();
+    let all = settings.accounts.iter().map(|(name, account)| (name.as_str(), account));
+    let others = all.filter(|(name, _)| first.is_none_or(|(first, _)| first != *name));
+    let accounts: Vec<_> = first.into_iter().chain(others).map(Some).collect();
+    if accounts.is_empty() { vec![None] } else { accounts }
 }
 
 fn hooks_of(settings: &Settings) -> Option<Hooks> {
@@ -389,10 +389,12 @@ pub async fn forget_stored(paths: &Paths) -> Result<bool, AgentError> {
     let _listener = listen(paths).await?;
     let file = state::path_in(&paths.state_dir);
     let (mut state, _) = state::load(&file)?;
-    if state.own.shown().is_none() {
+    if state.accounts.values().all(|seat| seat.own.shown().is_none()) {
         return Ok(false);
     }
-    state.own = SavedHolds::default();
+    for seat in state.accounts.values_mut() {
+        seat.own = SavedHolds::default();
+    }
     state::save(&file, &state)?;
     Ok(true)
 }

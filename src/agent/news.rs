@@ -6,14 +6,11 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{hooks::Hooks, own::Own};
-use crate::client::{ClientError, Clock, Feed, Item, Line, PresenceClient, WatcherInfo};
+use crate::client::{ClientError, Clock, Feed, Item, Line, WatcherInfo};
 
 /// Tells the hooks that are in force what happens from now on, until the client is gone.
-pub(super) async fn tell(
-    client: &PresenceClient,
-    own: &Own,
-    hooks: &watch::Receiver<Option<Hooks>>,
-) -> Result<(), ClientError> {
+pub(super) async fn tell(own: &Own, hooks: &watch::Receiver<Option<Hooks>>) -> Result<(), ClientError> {
+    let client = &own.seat.client;
     let mut feed = Feed::default();
     feed.add_own(client).await?;
     feed.add_watchers(client).await?;

@@ -1,16 +1,16 @@
 //! My own status: what was set and held, published as it changes, kept, ended when its time comes.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Zoned};
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::kept::Kept;
+use super::{kept::Kept, seat::Seat};
 use crate::{
     client::{
         Activity, ClientError, Clock, Hold, Holds, Lasts, Line, Now, Published, Sleeper, StatusArg, TooManyHolds,
-        WallSleeper, random_urn,
+        WallSleeper,
     },
     config::{parse_duration, parse_until},
 };
@@ -21,7 +21,8 @@ const LONGEST: Duration = Duration::from_hours(24 * 365);
 /// My own status and what becomes of it.
 #[derive(Debug)]
 pub(super) struct Own {
-    kept: Kept,
+    pub(super) seat: Arc<Seat>,
+    kept: Arc<Kept>,
     /// Held from a change until it is published: what was decided last is published last.
     changing: tokio::sync::Mutex<()>,
     /// Another hold may be the next to end.
@@ -67,23 +68,24 @@ pub(super) enum OwnError {
 
 impl Own {
     /// Takes charge of a status that is published as it is.
-    pub(super) fn new(kept: Kept) -> Self {
-        Self { kept, changing: tokio::sync::Mutex::default(), rescheduled: Notify::new() }
+    pub(super) fn new(seat: Arc<Seat>, kept: Arc<Kept>) -> Self {
+        Self { seat, kept, changing: tokio::sync::Mutex::default(), rescheduled: Notify::new() }
     }
 
     /// Sets a status, or holds it for a while.
-    pub(super) async fn set(&self, wish: Wish<'_>) -> Result<Done, OwnError> {
-        let published = read(&wish)?;
-        let lasts = lasts(&wish)?;
+    ///
+    /// A hold gets the name `id`.
+    pub(super) async fn set(&self, wish: &Wish<'_>, id: &str) -> Result<Done, OwnError> {
+        let published = read(wish)?;
+        let lasts = lasts(wish)?;
         let (mut hold, mut ended) = (None, 0);
         let unkept = self
             .change(true, |holds, now| {
                 match lasts {
                     None => ended = holds.set(published, now),
                     Some(lasts) => {
-                        let id = random_urn().trim_start_matches("urn:uuid:").to_owned();
-                        holds.add(Hold { id: id.clone(), published, lasts: lasts.starting(now) }, now)?;
-                        hold = Some(id);
+                        holds.add(Hold { id: id.to_owned(), published, lasts: lasts.starting(now) }, now)?;
+                        hold = Some(id.to_owned());
                     }
                 }
                 Ok(())
@@ -114,7 +116,7 @@ impl Own {
 
     /// Gives a hold back to its holder.
     pub(super) fn claim(&self, id: &str) -> Result<Done, OwnError> {
-        if !self.kept.lock_holds().claim(id) {
+        if !self.seat.holds().claim(id) {
             return Err(OwnError::NoSuchHold);
         }
         self.rescheduled.notify_one();
@@ -124,8 +126,8 @@ impl Own {
     /// Returns the line that tells my status.
     pub(super) fn line(&self) -> Line {
         let now = now();
-        let mut line = Line::publication(0, now.wall, self.kept.client.address(), &self.kept.lock_holds(), now);
-        line.addresses = self.kept.client.uris();
+        let mut line = Line::publication(0, now.wall, self.seat.client.address(), &self.seat.holds(), now);
+        line.addresses = self.seat.client.uris();
         line
     }
 
@@ -139,15 +141,15 @@ impl Own {
     ) -> Result<Option<String>, OwnError> {
         let changing = self.changing.lock().await;
         let (before, after) = {
-            let mut holds = self.kept.lock_holds();
+            let mut holds = self.seat.holds();
             let before = holds.shown().cloned();
             what(&mut holds, now())?;
             (before, holds.shown().cloned())
         };
         if anew || before != after {
             match after {
-                Some(published) => self.kept.client.publish(published).await?,
-                None => self.kept.client.clear().await?,
+                Some(published) => self.seat.client.publish(published).await?,
+                None => self.seat.client.clear().await?,
             }
         }
         drop(changing);
@@ -159,7 +161,7 @@ impl Own {
     pub(super) async fn end_holds(&self) -> io::Result<()> {
         let (mut sleeper, mut wall) = (Sleeper::new()?, WallSleeper::new()?);
         loop {
-            let (measured, of_day) = self.kept.lock_holds().next_ends();
+            let (measured, of_day) = self.seat.holds().next_ends();
             let of_day =
                 of_day.map(|at| Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default());
             tokio::select! {

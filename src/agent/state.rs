@@ -1,6 +1,7 @@
 //! What outlives an agent: one versioned file, replaced whole, never overwritten by what cannot read it (SEC-16).
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, Permissions},
     io::{self, Read},
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -10,11 +11,8 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
-use crate::{
-    client::{SavedHolds, SavedServing},
-    config::{ConfigError, prepare_private_dir, private::write_private},
-};
+use super::{Place, seat::SavedSeat};
+use crate::config::{ConfigError, prepare_private_dir, private::write_private};
 
 /// The version of the file: it rises when an older program would misread it.
 const VERSION: u32 = 1;
@@ -29,33 +27,17 @@ pub(super) struct State {
     /// Whether the agent that wrote it had told everybody everything when it ended.
     #[serde(default)]
     pub(super) ended: bool,
-    /// My own status.
+    /// The accounts by their names.
     #[serde(default)]
-    pub(super) own: SavedHolds,
-    /// Who watches me.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) watchers: Option<SavedServing>,
+    pub(super) accounts: BTreeMap<String, SavedSeat>,
     /// Where it listened by the word of whoever started it.
     #[serde(default)]
     pub(super) place: Place,
-    /// The realm that my server asked with first (AUT-12).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) realm: Option<FoundRealm>,
-}
-
-/// A realm that was not configured but found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FoundRealm {
-    /// The account's address of record: another account has another realm.
-    pub(super) address: String,
-    /// The realm.
-    pub(super) realm: String,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let (own, place) = (SavedHolds::default(), Place::default());
-        Self { version: VERSION, ended: false, own, watchers: None, place, realm: None }
+        Self { version: VERSION, ended: false, accounts: BTreeMap::new(), place: Place::default() }
     }
 }
 
@@ -137,12 +119,14 @@ fn put_aside(path: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{PresenceStatus, Published};
+    use crate::client::{PresenceStatus, Published, SavedHolds};
 
     fn state() -> State {
         let note = Some("☕ \"quoted\"\n".to_owned());
         let base = Published { note, ..Published::new(PresenceStatus::Busy, Timestamp::UNIX_EPOCH) };
-        State { own: SavedHolds { base: Some(base), holds: Vec::new() }, ..State::default() }
+        let own = SavedHolds { base: Some(base), holds: Vec::new() };
+        let seat = SavedSeat { own, ..SavedSeat::default() };
+        State { accounts: BTreeMap::from([("work".to_owned(), seat)]), ..State::default() }
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -175,9 +159,9 @@ mod tests {
         save(&path, &state()).unwrap();
         let whole = fs::read_to_string(&path).unwrap();
         let half = whole[..whole.find("\"note\"").unwrap()].to_owned();
-        let newer = whole.replace("\"version\": 1", "\"version\": 2, \"own\": 7");
+        let newer = whole.replace("\"version\": 1", "\"version\": 2, \"place\": 7");
         for (content, words) in [
-            (half.as_str(), "line 7: EOF"),
+            (half.as_str(), "line 10: EOF"),
             (newer.as_str(), "a newer program wrote it (version 2; this one knows 1)"),
             ("", "line 1: EOF"),
             ("[1, 2]\n", "line 1"),

@@ -145,6 +145,8 @@ pub(super) async fn started(context: &Context, launch: &Launch) -> Result<Connec
             context.output.tell(&format!("note: {}", text::visible(&warning)));
         }
     }
+    let mut connection = connection;
+    looking::choose_account(&mut connection, context).await?;
     Ok(connection)
 }
 

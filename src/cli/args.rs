@@ -57,6 +57,9 @@ pub(super) struct Global {
     /// Use this configuration file; each has an agent of its own
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Use this account of the configuration; `all` for every one
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = EVERYWHERE)]
+    pub(super) account: Option<String>,
     /// Print one JSON object a line
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) json: bool,

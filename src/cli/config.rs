@@ -38,7 +38,10 @@ pub(super) fn without_settings(args: &Config, paths: &Paths) -> Option<Exit> {
 pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
     let policy = PolicyFile::load(&context.paths.policy_file)?;
     // Values that only their use can check.
-    let _builder = crate::agent::builder(&context.settings, &context.env)?;
+    for (name, account) in &context.settings.accounts {
+        let _builder = crate::agent::builder(&context.settings, Some((name, account)), &context.env)?;
+    }
+    let _builder = crate::agent::builder(&context.settings, None, &context.env)?;
     if let Some(ConfigCommand::Show) = args.command {
         let text = format!("{}\n# policy.toml: default = \"{}\"", context.settings.to_toml(), policy.default);
         return Ok(output::print_text(&text));

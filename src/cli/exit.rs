@@ -18,6 +18,8 @@ pub(super) enum Exit {
     False,
     /// Usage or configuration.
     Usage,
+    /// No account or credentials.
+    NoAccount,
     /// Authentication failed.
     Authentication,
     /// Refused by the peer or its policy.
@@ -52,6 +54,7 @@ impl Exit {
             Self::Done => 0,
             Self::False => 1,
             Self::Usage => 2,
+            Self::NoAccount => 3,
             Self::Authentication => 4,
             Self::Refused => 5,
             Self::Unsupported => 6,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Context, Exit, Failed};
 use crate::{
     agent,
-    client::{Freshness, Kind, Line, Lines, PresenceClient, Query, Subscribing, parse_target},
+    client::{Freshness, Kind, Line, Lines, PresenceClient, Query, Subscribing},
     control::{Connection, ControlError, MAX_LINE, Reply, Request},
 };
 
@@ -40,20 +40,36 @@ async fn connect(context: &Context) -> Result<Option<Connection>, Failed> {
         return Ok(None);
     }
     match tokio::time::timeout(remaining(context), Connection::open(&context.paths.socket)).await {
-        Ok(connection) => Ok(connection?),
+        Ok(connection) => {
+            let mut connection = connection?;
+            if let Some(agent) = &mut connection {
+                choose_account(agent, context).await?;
+            }
+            Ok(connection)
+        }
         Err(_) => Err(no_answer(context)),
     }
 }
 
 /// Asks the agent for something that is done at once.
 pub(super) async fn ask(agent: &mut Connection, request: &Request, context: &Context) -> Result<Reply, Failed> {
+    let reply = reply_of(agent, request, context).await?;
+    if reply.is_ok() { Ok(reply) } else { Err(Failed::of_reply(reply)) }
+}
+
+async fn reply_of(agent: &mut Connection, request: &Request, context: &Context) -> Result<Reply, Failed> {
     match tokio::time::timeout(remaining(context), agent.request(request)).await {
-        Ok(reply) => {
-            let reply = reply?;
-            if reply.is_ok() { Ok(reply) } else { Err(Failed::of_reply(reply)) }
-        }
+        Ok(reply) => Ok(reply?),
         Err(_) => Err(no_answer(context)),
     }
+}
+
+/// Has an agent take what follows for the account that was named, if one was.
+pub(super) async fn choose_account(agent: &mut Connection, context: &Context) -> Result<(), Failed> {
+    if let Some(name) = &context.args.account {
+        ask(agent, &Request::Account { name: name.clone() }, context).await?;
+    }
+    Ok(())
 }
 
 /// Reads what is asked of a status, several words with commas between them.
@@ -102,38 +118,38 @@ impl Source {
 
     async fn begin(context: &Context, targets: &[String], how: Subscribing) -> Result<Self, Failed> {
         let once = how != Subscribing::Lasting;
+        let request = request(targets, how);
         if let Some(mut agent) = connect(context).await?
-            && reaches(&agent, targets)
-            && takes(&request(targets, how))
+            && takes(&request)
         {
             trace(context).await?;
-            let request = request(targets, how);
-            ask(&mut agent, &request, context).await?;
-            let (socket, told) = (context.paths.socket.clone(), BTreeMap::new());
-            let by_agent = ByAgent { agent, request, socket, told, seq: 0, once, ready: false, state: Link::Up };
-            return Ok(Self::Agent(Box::new(by_agent)));
+            let reply = reply_of(&mut agent, &request, context).await?;
+            if reply.is_ok() {
+                let (socket, account) = (context.paths.socket.clone(), context.args.account.clone());
+                return Ok(Self::Agent(Box::new(ByAgent {
+                    agent,
+                    account,
+                    request,
+                    socket,
+                    told: BTreeMap::new(),
+                    seq: 0,
+                    once,
+                    ready: false,
+                    state: Link::Up,
+                })));
+            }
+            // What an agent on loopback cannot reach, a client of our own may.
+            if !reply.elsewhere {
+                return Err(Failed::of_reply(reply));
+            }
         }
         if targets.iter().any(|target| target.trim() == "me") {
             // A client of this command publishes nothing.
             return Err(Failed::no_agent());
         }
-        let account = context.settings.default_account().map(|(_, account)| parts_of(&account.address));
-        let user = account.map_or(context.env.user.as_str(), |(user, _)| user);
-        let targets: Vec<String> =
-            targets.iter().map(|target| with_host(target, account.map(|(_, host)| host))).collect();
-        let mut builder = PresenceClient::towards(user, &targets).await?;
-        if let Some(login) = agent::login(&context.settings) {
-            builder = builder.login(login);
-        }
-        let client = builder
-            .timing(agent::timing(&context.settings))
-            .expires(context.settings.watch.p2p_expires)
-            .lenient(context.settings.interop.lenient)
-            .bind()
-            .await?;
-        context.trace.follow(&client);
+        let client = own_client(context, targets).await?;
         let mut lines = Lines::new();
-        for target in &targets {
+        for target in targets {
             lines.add_as(&client, target, how).await?;
         }
         Ok(Self::Own { lines, client, once, ended: false })
@@ -166,6 +182,8 @@ impl Source {
 /// Lines that the agent sends, over its restarts.
 pub(super) struct ByAgent {
     agent: Connection,
+    /// The account that it was asked about.
+    account: Option<String>,
     /// What it was asked, to be asked again.
     request: Request,
     socket: PathBuf,
@@ -275,11 +293,20 @@ impl ByAgent {
         lines
     }
 
+    async fn ask_again(&self, agent: &mut Connection) -> Result<bool, ControlError> {
+        if let Some(name) = &self.account
+            && !agent.request(&Request::Account { name: name.clone() }).await?.is_ok()
+        {
+            return Ok(false);
+        }
+        Ok(agent.request(&self.request).await?.is_ok())
+    }
+
     /// Waits until an agent answers, and asks it for the same. Cancel-safe.
     async fn reconnect(&mut self) {
         loop {
             if let Ok(Some(mut agent)) = Connection::open(&self.socket).await
-                && agent.request(&self.request).await.is_ok_and(|reply| reply.is_ok())
+                && self.ask_again(&mut agent).await.is_ok_and(|asked| asked)
             {
                 self.agent = agent;
                 return;
@@ -302,31 +329,22 @@ fn takes(request: &Request) -> bool {
     serde_json::to_vec(request).is_ok_and(|line| line.len() < MAX_LINE)
 }
 
-/// Returns whether an agent that listens where this one does can reach the targets.
-fn reaches(agent: &Connection, targets: &[String]) -> bool {
-    let host = agent.peer.address.as_deref().map_or("127.0.0.1", |address| parts_of(address).1);
-    let loopback_only = agent.peer.listen.iter().all(|local| local.ip().is_loopback());
-    !loopback_only
-        || targets.iter().filter(|target| target.trim() != "me").all(|target| {
-            // What names nobody is refused by the agent as well as by us.
-            parse_target(target, host).is_ok_and(|uri| {
-                let uri = uri.as_ref();
-                let host = uri.host_text().trim_matches(['[', ']']);
-                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            })
-        })
-}
-
-/// Returns user and host of an address of record.
-fn parts_of(address: &str) -> (&str, &str) {
-    let rest = address.split_once(':').map_or(address, |(_, rest)| rest);
-    rest.split_once('@').unwrap_or((rest, rest))
-}
-
-/// Gives a bare name the host of the account, as the agent does.
-fn with_host(target: &str, host: Option<&str>) -> String {
-    match host {
-        Some(host) if !target.contains(['@', ':']) && !target.trim().is_empty() => format!("{target}@{host}"),
-        _ => target.to_owned(),
+/// Makes a client that lives as long as the command, at the account that is used.
+async fn own_client(context: &Context, targets: &[String]) -> Result<PresenceClient, Failed> {
+    let settings = &context.settings;
+    let account = settings.default_account();
+    let server = account.map(|(name, account)| agent::server(settings, name, account)).transpose()?.flatten();
+    let address = account.map(|(_, account)| account.address.as_str());
+    let mut builder = PresenceClient::towards(address, &context.env.user, targets, server).await?;
+    if let Some(login) = account.and_then(|(_, account)| agent::login(settings, account)) {
+        builder = builder.login(login);
     }
+    let client = builder
+        .timing(agent::timing(settings))
+        .expires(settings.watch.p2p_expires)
+        .lenient(settings.interop.lenient)
+        .bind()
+        .await?;
+    context.trace.follow(&client);
+    Ok(client)
 }

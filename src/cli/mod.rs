@@ -102,7 +102,20 @@ async fn run(args: Args) -> Result<Exit, Failed> {
     if let Some(done) = without_settings(&command, &paths, output) {
         return done;
     }
-    let settings = Settings::load(global.config.as_deref(), &env)?;
+    let mut settings = Settings::load(global.config.as_deref(), &env)?;
+    if let Some(name) = global.account.as_deref().filter(|name| *name != "all") {
+        if !settings.accounts.contains_key(name) {
+            let names: Vec<&str> = settings.accounts.keys().map(String::as_str).collect();
+            let hint = match names.join(", ") {
+                none if none.is_empty() => {
+                    "the configuration has none; `sippresence config example` shows one".to_owned()
+                }
+                names => format!("the configuration has {names}"),
+            };
+            return Err(Failed::new(Exit::NoAccount, format!("there is no account {name:?}")).with_hint(hint));
+        }
+        settings.default_account = Some(name.to_owned());
+    }
     let trace = trace::Trace::open(&global)?;
     let started = tokio::time::Instant::now();
     let context = Context { args: global, env, paths, settings, output, trace: trace.clone(), started };

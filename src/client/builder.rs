@@ -46,6 +46,7 @@ pub struct ClientBuilder {
     device_id: Option<String>,
     language: Option<String>,
     server: Option<Server>,
+    default_host: Option<String>,
     saved: Option<(SavedServing, bool)>,
     published: Option<Published>,
     login: Option<Login>,
@@ -70,6 +71,7 @@ impl ClientBuilder {
             device_id: None,
             language: None,
             server: None,
+            default_host: None,
             saved: None,
             published: None,
             login: None,
@@ -165,6 +167,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the host that a bare name gets as a target; without it that of our address.
+    pub(super) fn default_host(mut self, host: impl Into<String>) -> Self {
+        self.default_host = Some(host.into());
+        self
+    }
+
     /// Works through a server: targets of our domain are asked there (and those of others by its proxy, if it has one).
     pub fn server(mut self, server: Server) -> Self {
         self.server = Some(server);
@@ -251,7 +259,7 @@ impl ClientBuilder {
             max_subscriptions: self.max_subscriptions,
             expires: wire_seconds(self.expires).max(1),
             retry_cap: Duration::from_mins(2),
-            server: self.server,
+            server: self.server.clone(),
             lenient: self.lenient,
             language: self.language,
             credentials,
@@ -273,10 +281,11 @@ impl ClientBuilder {
         let tracer = Tracer::new(trace.clone());
         let driver = Driver::new(core, out, listeners, inbox, given_up, events.clone(), tracer)?;
         let driver = driver.passwords_from(source);
-        let default_host = address.as_ref().host_text().to_owned();
+        let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();
-        let shared = Shared { address, user, locals, default_host, commands, releases, events, trace };
+        let shared =
+            Shared { address, user, locals, default_host, server: self.server, commands, releases, events, trace };
         Ok(ReadyClient::new(PresenceClient { shared: Arc::new(shared) }, driver, restored))
     }
 }

@@ -103,10 +103,6 @@ use self::{
     driver::{Command, Release},
     feed::Slot,
 };
-use crate::sip::{
-    endpoint::contact_uri,
-    uri::{Host, Uri},
-};
 pub use crate::{
     net::{
         address,
@@ -128,9 +124,10 @@ pub use crate::{
         auth::{Hash, Secret},
         events::notifier::SavedSubscription,
         transaction::Timing,
-        uri::{escape_user, unescape_user},
+        uri::{Host, Uri, escape_user, unescape_user},
     },
 };
+use crate::{presence::core::Way, sip::endpoint::contact_uri};
 
 /// Why something that a client was asked to do did not come about.
 #[derive(Debug, Error)]
@@ -175,6 +172,7 @@ struct Shared {
     user: String,
     locals: Vec<SocketAddr>,
     default_host: String,
+    server: Option<Server>,
     commands: mpsc::Sender<Command>,
     releases: mpsc::UnboundedSender<Release>,
     events: broadcast::Sender<PresenceEvent>,
@@ -230,6 +228,33 @@ impl PresenceClient {
         let mut locals = self.shared.locals.clone();
         locals.sort_by_key(|local| local.ip().is_loopback());
         locals.iter().map(|local| contact_uri(&self.shared.user, *local, None)).collect()
+    }
+
+    /// Returns whether answers of a target can reach us: on loopback alone only those of this machine, and of our
+    /// server. One that names nobody is said to, so that it is refused for what it is.
+    pub fn reaches(&self, target: &str) -> bool {
+        if target.trim() == "me" || self.shared.locals.iter().any(|local| !local.ip().is_loopback()) {
+            return true;
+        }
+        let Ok(uri) = parse_target(target, &self.shared.default_host) else { return true };
+        let here = match uri.as_ref().host() {
+            Host::Ip(ip) => ip.is_loopback(),
+            Host::Name(name) => name.eq_ignore_ascii_case("localhost"),
+        };
+        here || self.goes_by_server(&uri)
+    }
+
+    /// Returns whether a target is of the domain that our server serves.
+    pub fn serves(&self, target: &str) -> bool {
+        match (parse_target(target, &self.shared.default_host), self.shared.address.parse::<Uri>()) {
+            (Ok(uri), Ok(own)) => self.shared.server.is_some() && uri.as_ref().host_equals(&own.as_ref()),
+            _ => false,
+        }
+    }
+
+    fn goes_by_server(&self, target: &Uri) -> bool {
+        let Ok(own) = self.shared.address.parse::<Uri>() else { return false };
+        Way::to(&target.as_ref(), &own.as_ref(), self.shared.server.as_ref()).is_by_server()
     }
 
     /// Gives a target that means ourselves, without a port, the port that we really listen on.

@@ -49,7 +49,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to an agent; none if no agent listens there.
+    /// Connects to an agent; none if no agent listens there, or one that is on its way out.
     pub async fn open(path: &Path) -> Result<Option<Self>, ControlError> {
         let stream = match UnixStream::connect(path).await {
             Ok(stream) => stream,
@@ -58,7 +58,15 @@ impl Connection {
             }
             Err(error) => return Err(error.into()),
         };
-        Self::greet(stream, Hello::new(), MAX_ANSWER).await.map(Some)
+        match Self::greet(stream, Hello::new(), MAX_ANSWER).await {
+            Err(ControlError::Closed) => Ok(None),
+            Err(ControlError::Io(error))
+                if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
+            {
+                Ok(None)
+            }
+            greeted => greeted.map(Some),
+        }
     }
 
     /// Returns the process that listens at `path`, whatever it is and speaks; none if nobody does.

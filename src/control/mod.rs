@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     connection::{Connection, ControlError},
     listener::{ControlListener, Peer, lock},
-    status::{AgentStatus, StateFile},
+    status::{AccountStatus, AgentStatus, StateFile},
 };
 pub use crate::client::{Line, Traced, WatcherInfo};
 
@@ -70,6 +70,11 @@ impl Default for Hello {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cmd", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
+    /// Have what follows be about this account, or about `all`.
+    Account {
+        /// Its name in the configuration.
+        name: String,
+    },
     /// Publish a status, in the words of the command line.
     Set {
         /// The status.
@@ -162,6 +167,9 @@ pub struct Reply {
     /// The exit code with which a command should end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u8>,
+    /// The agent cannot do it from where it listens; a client of one's own may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
     /// In answer to `watchers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watchers: Vec<WatcherInfo>,
@@ -193,6 +201,13 @@ impl Reply {
     /// Makes the answer that it could not be done.
     pub fn error(code: u8, message: impl Into<String>) -> Self {
         Self { reply: "error".to_owned(), message: Some(message.into()), code: Some(code), ..Self::default() }
+    }
+
+    /// Makes the answer that a target is not to be had from where the agent listens.
+    pub fn elsewhere(target: &str) -> Self {
+        let message = format!("{target}: the agent listens on this machine only, where it cannot be reached by others");
+        let hint = "`sippresence agent start --listen lan` lets it";
+        Self { elsewhere: true, ..Self::error(7, message).with_hint(hint) }
     }
 
     /// Adds words on what happened.

@@ -18,6 +18,9 @@ pub struct AgentStatus {
     pub address: String,
     /// Where it listens, UDP and TCP each.
     pub listen: Vec<SocketAddr>,
+    /// Its accounts; none where nothing is configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<AccountStatus>,
     /// The configuration file that it goes by, which need not be there.
     pub config: PathBuf,
     /// Where it writes its log, if not to a terminal.
@@ -30,6 +33,15 @@ pub struct AgentStatus {
     pub active: usize,
     /// How many wait for our approval.
     pub pending: usize,
+}
+
+/// How an account is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its address of record.
+    pub address: String,
 }
 
 /// The file that outlives an agent.

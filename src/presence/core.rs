@@ -46,7 +46,7 @@ use crate::sip::{
     uri::Uri,
 };
 
-pub use route::Server;
+pub use route::{Server, Way};
 pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
 pub use watching::{Subscribing, WatchId};

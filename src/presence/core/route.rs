@@ -34,7 +34,7 @@ impl Server {
 
 /// A way, and why it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub enum Way {
     /// Through the account's server.
     Server(&'static str),
     /// To where the target itself leads.
@@ -43,7 +43,7 @@ pub(super) enum Way {
 
 impl Way {
     /// Chooses the way to a target for somebody at `own`.
-    pub(super) fn to(target: &UriRef<'_>, own: &UriRef<'_>, server: Option<&Server>) -> Self {
+    pub fn to(target: &UriRef<'_>, own: &UriRef<'_>, server: Option<&Server>) -> Self {
         let Some(server) = server else { return Self::Direct("peer to peer") };
         if target.port() == own.port() && target.host_equals(own) {
             return Self::Server("it is of the account's domain");
@@ -65,6 +65,11 @@ impl Way {
             Some(_) => Self::Server("the account has a proxy for other domains"),
             None => Self::Direct("its domain has a server of its own"),
         }
+    }
+
+    /// Returns whether it is by the account's server.
+    pub fn is_by_server(self) -> bool {
+        matches!(self, Self::Server(_))
     }
 
     /// Says which way it is and why, in words for people.

@@ -86,7 +86,7 @@ impl Core {
         }
         let server = self.config.server.as_ref();
         let way = Way::to(&target.as_ref(), &self.config.address.as_ref(), server);
-        let server = server.filter(|_| matches!(way, Way::Server(_)));
+        let server = server.filter(|_| way.is_by_server());
         let wish = Wish {
             target: target.clone(),
             from: self.from.clone(),
