@@ -72,7 +72,7 @@ pub struct Outgoing<U> {
     pub method: &'static str,
     /// Start line and headers without Via and Contact, the empty line included.
     pub head: Bytes,
-    /// Where the Contact goes and whose it is; its host is the address that the request leaves from.
+    /// Where the Contact goes and whose it is, if there is one; its host is the address that the request leaves from.
     pub contact: Option<ContactSlot>,
     /// The body.
     pub body: Bytes,
@@ -81,7 +81,7 @@ pub struct Outgoing<U> {
     /// How often it may be repeated over UDP.
     pub resends: Resends,
     /// On whose behalf it is sent: challenges to it are answered with that account's password. Then Authorization goes
-    /// where the Contact goes. Without one a challenge is a refusal like others.
+    /// where the Contact goes or would go. Without one a challenge is a refusal like others.
     pub account: Option<AccountId>,
     /// Nothing follows it in its dialog, and its user may be gone when it is challenged.
     pub last: bool,
@@ -92,8 +92,8 @@ pub struct Outgoing<U> {
 pub struct ContactSlot {
     /// How many bytes of the head stand before it.
     pub at: usize,
-    /// The user part, in the form that stands in a URI.
-    pub user: Box<str>,
+    /// The user part, in the form that stands in a URI; none where only credentials go there.
+    pub user: Option<Box<str>>,
 }
 
 /// Why a request came to nothing.

@@ -99,7 +99,7 @@ impl<U> Client<U> {
     /// Returns whether the request, complete with Via and Contact, is more than a datagram should carry.
     fn is_too_large(&self, local: SocketAddr) -> bool {
         let Self { packet, contact, branch, .. } = self;
-        let user = contact.as_ref().map_or(0, |slot| slot.user.len());
+        let user = contact.as_ref().and_then(|slot| slot.user.as_ref()).map_or(0, |user| user.len());
         let lines = self.credentials();
         if packet.len() + lines.len() + ADDED_AT_MOST + user <= MAX_DATAGRAM_REQUEST {
             return false;

@@ -48,8 +48,8 @@ pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, credentials
         .expect("a vector takes every write");
     let contact_at = contact.map_or(line, |slot| slot.at.clamp(line, head.len()));
     bytes.extend_from_slice(&head[line..contact_at]);
-    if let Some(slot) = contact {
-        write_contact(&mut bytes, &slot.user, sent_by, *transport_param);
+    if let Some(user) = contact.and_then(|slot| slot.user.as_ref()) {
+        write_contact(&mut bytes, user, sent_by, *transport_param);
     }
     bytes.extend_from_slice(credentials);
     bytes.extend_from_slice(&head[contact_at..]);
@@ -124,12 +124,12 @@ mod tests {
     #[test]
     fn aut_02_another_number_moves_the_place_of_the_contact() {
         let head = Bytes::from_static(b"NOTIFY sip:a@h SIP/2.0\r\nCSeq: 9 NOTIFY\r\nEvent: presence\r\n\r\n");
-        let mut slot = ContactSlot { at: 40, user: "b".into() };
+        let mut slot = ContactSlot { at: 40, user: Some("b".into()) };
         assert_eq!((request_uri(&head), seq_of(&head)), ("sip:a@h", Some(9)));
         let next = renumbered(&head, Some(&mut slot), 10);
         assert_eq!(&next[..slot.at], b"NOTIFY sip:a@h SIP/2.0\r\nCSeq: 10 NOTIFY\r\n");
         assert_eq!(&next[slot.at..], b"Event: presence\r\n\r\n");
-        let mut before = ContactSlot { at: 24, user: "b".into() };
+        let mut before = ContactSlot { at: 24, user: Some("b".into()) };
         renumbered(&head, Some(&mut before), 10);
         assert_eq!(before.at, 24);
         assert_eq!(renumbered(&Bytes::from_static(b"odd"), None, 1), "odd");

@@ -228,7 +228,7 @@ impl Subscriber {
         let Some(sub) = self.slab.get_mut(id) else { return };
         sub.awaited = attempt;
         let EventPackage { name, content_type } = sub.wish.package;
-        let contact = ContactSlot { at: head.len(), user: sub.wish.contact_user.clone() };
+        let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()) };
         head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
         head.header(Name::AllowEvents, name).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
         let plan = match hop
