@@ -16,6 +16,8 @@ pub mod ids;
 pub mod locate;
 pub mod message;
 pub mod redact;
+mod refusal;
+mod retry;
 #[cfg(feature = "rsip")]
 pub mod rsip;
 pub mod slab;

@@ -5,7 +5,12 @@ pub mod subscriber;
 
 use std::time::Duration;
 
-use super::{effect::Effect, endpoint::Endpoint, time::Instant};
+use super::{
+    auth::Why,
+    effect::Effect,
+    endpoint::{Endpoint, Failure},
+    time::Instant,
+};
 
 /// Who sent a request: what the endpoint hands back with its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +19,38 @@ pub enum User {
     Subscriber(subscriber::SubscriptionId, u64),
     /// A subscription that we serve, and which of its NOTIFYs.
     Notifier(notifier::ServedId, u64),
+}
+
+/// Why something could not be had of the other side.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// The other side said so.
+    Refused {
+        /// The status code.
+        code: u16,
+        /// What the peer offers instead: Allow-Events of a 489, Accept of a 406 or 415.
+        offers: Option<String>,
+    },
+    /// A challenge was not answered, or not to the other side's liking (RFC 3261 §22).
+    Unauthorized {
+        /// The status code of the response.
+        code: u16,
+        /// What is amiss.
+        why: Why,
+    },
+    /// No response, or none of those that must follow.
+    NoAnswer(Failure),
+}
+
+/// How a subscription, publication or registration stands, for people and for `--json`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// One word; of a subscription `waiting`, `subscribing`, `active`, `pending`, `ending`, `over`.
+    pub state: &'static str,
+    /// When it ends, if it stands.
+    pub expires_at: Option<Instant>,
+    /// When the next attempt goes, if one is planned.
+    pub retry_at: Option<Instant>,
 }
 
 /// What every step of a machine needs: the time, the transaction layer, a place for effects.
@@ -43,6 +80,6 @@ pub const USER_AGENT: &str =
 /// The longest subscription that is asked for or granted; what a peer says beyond is cut.
 pub const MAX_EXPIRES: u32 = 7 * 24 * 3600;
 
-const fn seconds(n: u32) -> Duration {
+pub(in crate::sip) const fn seconds(n: u32) -> Duration {
     Duration::from_secs(n as u64)
 }

@@ -8,7 +8,6 @@ mod challenged;
 mod machine;
 mod notify;
 mod outcome;
-mod retry;
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -19,16 +18,18 @@ use std::{
 use self::machine::{State, Subscription};
 use super::{EventPackage, Step};
 use crate::sip::{
-    auth::{AccountId, Why},
+    auth::AccountId,
     dialog::Party,
-    endpoint::Failure,
     header::Reason,
     ids::Token,
+    retry,
     slab::Slab,
     time::{Instant, Timers},
     transport::Flow,
     uri::Uri,
 };
+
+pub use super::{Cause, Standing};
 
 /// Names one subscription of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,27 +93,6 @@ pub enum Update {
     Done,
 }
 
-/// Why a subscription could not be had.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cause {
-    /// The other side said so.
-    Refused {
-        /// The status code.
-        code: u16,
-        /// What the peer offers instead: Allow-Events of a 489, Accept of a 406 or 415.
-        offers: Option<String>,
-    },
-    /// A challenge was not answered, or not to the other side's liking (RFC 3261 §22).
-    Unauthorized {
-        /// The status code of the response.
-        code: u16,
-        /// What is amiss.
-        why: Why,
-    },
-    /// No response, or none of those that must follow.
-    NoAnswer(Failure),
-}
-
 /// What a NOTIFY brought to a subscription.
 #[derive(Debug)]
 pub struct Notified<'a> {
@@ -137,17 +117,6 @@ pub enum Notice {
     Pending,
     /// It is the last one; the [`Update`] that follows says what comes next.
     Terminated(Option<Reason>),
-}
-
-/// How a subscription stands, for people and for `--json`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// One word: `waiting`, `subscribing`, `active`, `pending`, `ending`, `over`.
-    pub state: &'static str,
-    /// When it ends, if it stands.
-    pub expires_at: Option<Instant>,
-    /// When the next attempt goes, if one is planned.
-    pub retry_at: Option<Instant>,
 }
 
 /// All subscriptions of ours; see the module's text.
@@ -241,7 +210,6 @@ impl Subscriber {
     /// A valid request came from `peer`: whoever waits for a notifier there tries again now (WAT-47).
     pub fn peer_seen(&mut self, peer: SocketAddr, step: &mut Step<'_>) {
         const AT_ONCE: usize = 16;
-        const EARLY_EVERY: Duration = Duration::from_secs(10);
         let waiting: Vec<u32> =
             self.by_peer.range((peer, 0)..=(peer, u32::MAX)).take(AT_ONCE).map(|(_, id)| *id).collect();
         for id in waiting {
@@ -249,7 +217,7 @@ impl Subscriber {
             let (State::Waiting { not_before, .. } | State::Established { not_before, .. }) = sub.state else {
                 continue;
             };
-            let too_soon = sub.early_at.is_some_and(|at| step.now < at + EARLY_EVERY);
+            let too_soon = sub.early_at.is_some_and(|at| step.now < at + retry::EARLY_EVERY);
             if too_soon || not_before.is_some_and(|at| step.now < at) {
                 continue;
             }

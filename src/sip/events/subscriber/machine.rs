@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Cause, Standing, Subscriber, SubscriptionId, Update, Wish, retry::Backoff};
+use super::{Cause, Standing, Subscriber, SubscriptionId, Update, Wish};
 use crate::sip::{
     codec::Head,
     dialog::Dialog,
@@ -11,6 +11,7 @@ use crate::sip::{
     header::Name,
     ids::{self, Token},
     locate,
+    retry::Backoff,
     time::Instant,
     transaction::Resends,
     uri::Uri,

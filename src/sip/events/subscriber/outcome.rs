@@ -1,11 +1,13 @@
 //! What becomes of a SUBSCRIBE that was sent: responses, refusals, silence.
 
-use super::{Cause, Subscriber, SubscriptionId, Update, machine::State, retry};
+use super::{Cause, Subscriber, SubscriptionId, Update, machine::State};
 use crate::sip::{
     endpoint::Failure,
-    events::{MAX_EXPIRES, Step, seconds},
+    events::{Step, seconds},
     header::Name,
     message::Message,
+    refusal::{self, class_of},
+    retry,
     time::Instant,
 };
 
@@ -13,8 +15,6 @@ use crate::sip::{
 const OVER: [u16; 13] = [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604];
 /// Codes after which another attempt of the same kind is pointless.
 const FINAL: [u16; 17] = [401, 402, 403, 405, 406, 407, 410, 415, 416, 420, 421, 423, 488, 489, 603, 604, 606];
-/// Codes whose Retry-After counts (TXN-28).
-const RETRY_AFTER: [u16; 8] = [404, 413, 480, 486, 500, 503, 600, 603];
 
 impl Subscriber {
     /// Takes a response to one of our SUBSCRIBEs.
@@ -71,15 +71,8 @@ impl Subscriber {
             return;
         }
         let Some(sub) = self.slab.get_mut(id) else { return };
-        let retry_after = RETRY_AFTER.contains(&class).then(|| message.retry_after()).flatten();
-        let not_before = retry_after.map(|after| now + seconds(after.seconds.min(MAX_EXPIRES)));
-        let offers = match code {
-            489 => message.text(Name::AllowEvents),
-            406 | 415 => message.text(Name::Accept),
-            420 => message.text(Name::Unsupported),
-            _ => None,
-        };
-        let cause = Cause::Refused { code, offers: offers.map(std::borrow::Cow::into_owned) };
+        let not_before = refusal::not_before(message, code, now);
+        let cause = Cause::Refused { code, offers: refusal::offers(message, code) };
         match &mut sub.state {
             State::Established { .. } if !OVER.contains(&class) => self.refresh_refused(id, not_before, step),
             State::Established { .. } if code == 481 => {
@@ -121,8 +114,8 @@ impl Subscriber {
     /// Answers a 423 by asking for what it demands, once (WAT-11).
     fn ask_longer(&mut self, id: u32, message: &Message<'_>, step: &mut Step<'_>) -> bool {
         let Some(sub) = self.slab.get_mut(id) else { return false };
-        let longer = message.min_expires().filter(|min| *min > sub.asked && *min <= MAX_EXPIRES);
-        let Some(longer) = longer.filter(|_| sub.asked == sub.wish.expires) else { return false };
+        let longer = refusal::longer(message, sub.asked).filter(|_| sub.asked == sub.wish.expires);
+        let Some(longer) = longer else { return false };
         sub.asked = longer;
         match &mut sub.state {
             State::Subscribing { seq, timer_n, .. } => {
@@ -187,14 +180,4 @@ impl Subscriber {
         self.updates.push_back((SubscriptionId(id), Update::Failed { cause, retry_at: Some(retry_at) }));
         self.enter(id, State::Waiting { retry_at, not_before }, step.now);
     }
-}
-
-/// TXN-26: a code that is not known counts as the x00 of its class.
-fn class_of(code: u16) -> u16 {
-    const KNOWN: [u16; 46] = [
-        300, 301, 302, 305, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 412, 413, 414, 415, 416, 420, 421,
-        423, 480, 481, 482, 483, 484, 485, 486, 487, 488, 489, 491, 493, 500, 501, 502, 503, 504, 505, 513, 600, 603,
-        604, 606,
-    ];
-    if KNOWN.contains(&code) { code } else { code / 100 * 100 }
 }

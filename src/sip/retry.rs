@@ -1,4 +1,6 @@
-//! When to try again: growing pauses, jitter, and a guard against storms (WAT-36, WAT-47).
+//! When to try again: growing pauses, jitter, and a guard against storms (WAT-06, WAT-36, WAT-47).
+//!
+//! Whoever keeps something alive at another side shares it: subscriptions, publications, registrations.
 
 use std::time::Duration;
 
@@ -7,15 +9,17 @@ use rand::{RngExt, rngs::StdRng};
 use crate::sip::time::Instant;
 
 /// The first pause after a failure.
-pub(super) const FIRST: Duration = Duration::from_secs(5);
+pub(in crate::sip) const FIRST: Duration = Duration::from_secs(5);
+/// An attempt before its time is made at most that often (WAT-47).
+pub(in crate::sip) const EARLY_EVERY: Duration = Duration::from_secs(10);
 /// So many attempts at once are granted in any [`STORM_WINDOW`].
 const STORM_FREE: usize = 3;
 /// See [`STORM_FREE`].
 const STORM_WINDOW: Duration = Duration::from_mins(1);
 
-/// The failures of one subscription in a row.
+/// The failures of one subscription, publication or registration in a row.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Backoff {
+pub(in crate::sip) struct Backoff {
     failures: u32,
     /// The last attempts made at once, the oldest first.
     at_once: [Option<Instant>; STORM_FREE],
@@ -23,19 +27,19 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// Returns the next pause: 5 s × 2ⁿ within `cap`, give or take a fifth.
-    pub(super) fn next(&mut self, cap: Duration, rng: &mut StdRng) -> Duration {
+    pub(in crate::sip) fn next(&mut self, cap: Duration, rng: &mut StdRng) -> Duration {
         let pause = FIRST.saturating_mul(1 << self.failures.min(20)).min(cap);
         self.failures = self.failures.saturating_add(1);
         pause.mul_f64(rng.random_range(0.8..=1.2)).min(cap)
     }
 
-    /// Forgets the failures: the subscription stands.
-    pub(super) fn succeeded(&mut self) {
+    /// Forgets the failures: what was wanted stands.
+    pub(in crate::sip) fn succeeded(&mut self) {
         self.failures = 0;
     }
 
     /// Returns whether one more attempt at once is no storm.
-    pub(super) fn may_go_at_once(&mut self, now: Instant) -> bool {
+    pub(in crate::sip) fn may_go_at_once(&mut self, now: Instant) -> bool {
         let free = self.at_once[0].is_none_or(|oldest| now >= oldest + STORM_WINDOW);
         if free {
             self.at_once.rotate_left(1);
@@ -46,13 +50,13 @@ impl Backoff {
 }
 
 /// Draws a pause up to `within`.
-pub(super) fn spread(rng: &mut StdRng, within: Duration) -> Duration {
+pub(in crate::sip) fn spread(rng: &mut StdRng, within: Duration) -> Duration {
     within.mul_f64(rng.random_range(0.0..1.0))
 }
 
-/// Returns after how long to refresh a subscription of `granted` seconds: at the earlier of 90 % and 32 s
+/// Returns after how long to refresh what was granted for so many seconds: at the earlier of 90 % and 32 s
 /// before the end, but not before half of it; jitter only makes it earlier (WAT-06).
-pub(super) fn refresh_after(granted: u32, rng: &mut StdRng) -> Duration {
+pub(in crate::sip) fn refresh_after(granted: u32, rng: &mut StdRng) -> Duration {
     let granted = f64::from(granted);
     let latest = (granted * 0.9).min(granted - 32.0).max(granted * 0.5);
     let jittered = latest * rng.random_range(0.95..=1.0);
