@@ -7,6 +7,7 @@
 mod route;
 mod saving;
 mod serving;
+mod uplink;
 mod watched;
 mod watching;
 
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 
-use self::{serving::Serving, watching::Watching};
+use self::{serving::Serving, uplink::Uplink, watching::Watching};
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
     pidf::{Identity, Published},
@@ -194,6 +195,7 @@ pub struct Core {
     account: Option<AccountId>,
     subscriber: Subscriber,
     notifier: Notifier,
+    uplink: Uplink,
     watching: Watching,
     serving: Serving,
     own: Arc<OwnPresence>,
@@ -235,6 +237,7 @@ impl Core {
             account,
             subscriber,
             notifier: Notifier::new(notifier),
+            uplink: Uplink::default(),
             watching: Watching::default(),
             serving: Serving::new(now.wall),
             own: Arc::new(own),
@@ -268,8 +271,9 @@ impl Core {
             }
             Input::Secret { account, answer } => self.endpoint.secret(account, answer, now.at),
             Input::Resumed => {
-                let (subscriber, mut step) = self.subscriber_step(now, out);
-                subscriber.resumed(&mut step);
+                let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+                self.subscriber.resumed(&mut step);
+                self.uplink.resumed(&mut step);
             }
             Input::Tick => {}
         }
@@ -282,8 +286,9 @@ impl Core {
         self.endpoint.tick(now.at, &mut out.effects);
         // A request that nobody answered has failed before its subscription looks at the clock.
         self.follow_failures(now, out);
-        let (subscriber, mut step) = self.subscriber_step(now, out);
-        subscriber.tick(&mut step);
+        let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+        self.subscriber.tick(&mut step);
+        self.uplink.tick(&mut step);
         self.notifier.tick(now.at, self.config.timing.t1);
         self.follow_failures(now, out);
         self.follow_subscriptions(now, out);
@@ -301,6 +306,10 @@ impl Core {
                     subscriber.failed(id, attempt, failure, &mut step);
                 }
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
+                User::Publisher(..) => {
+                    let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+                    self.uplink.failed(user, failure, &mut step);
+                }
             }
         }
     }
@@ -314,6 +323,7 @@ impl Core {
                     subscriber.renumber(id, attempt, &mut step)
                 }
                 User::Notifier(id, attempt) => self.notifier.renumber(id, attempt),
+                User::Publisher(..) => self.uplink.renumber(user),
             };
             self.endpoint.retry(retry, seq, now.at, &mut out.effects);
         }
@@ -339,6 +349,9 @@ impl Core {
                 match user {
                     User::Subscriber(id, attempt) => self.subscriber.response(id, attempt, &message, &mut step),
                     User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
+                    User::Publisher(..) => {
+                        self.uplink.response(user, &message, &mut step);
+                    }
                 }
             }
             Some(Event::Challenged { user, flow }) => {
@@ -377,7 +390,8 @@ impl Core {
     /// Returns when the next [`Input::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let t1 = self.config.timing.t1;
-        [self.endpoint.deadline(), self.subscriber.deadline(), self.notifier.deadline(t1)].into_iter().flatten().min()
+        let (endpoint, uplink) = (self.endpoint.deadline(), self.uplink.deadline());
+        [endpoint, uplink, self.subscriber.deadline(), self.notifier.deadline(t1)].into_iter().flatten().min()
     }
 
     /// Returns what was dropped in silence so far.

@@ -20,6 +20,7 @@ mod refusal;
 mod retry;
 #[cfg(feature = "rsip")]
 pub mod rsip;
+mod series;
 pub mod slab;
 pub mod time;
 pub mod transaction;

@@ -1,4 +1,4 @@
-//! What a refusal says beyond its code: when to come again, what would be taken instead.
+//! What a refusal says beyond its code: whether it is final, when to come again, what would be taken instead.
 
 use super::{
     events::{MAX_EXPIRES, seconds},
@@ -18,6 +18,13 @@ pub(super) fn class_of(code: u16) -> u16 {
         604, 606,
     ];
     if KNOWN.contains(&code) { code } else { code / 100 * 100 }
+}
+
+/// Returns whether another PUBLISH or REGISTER of the same kind is pointless after this code.
+pub(super) fn is_final(code: u16) -> bool {
+    const FINAL: [u16; 20] =
+        [401, 402, 403, 404, 405, 406, 407, 410, 415, 416, 420, 421, 423, 484, 485, 488, 489, 501, 604, 606];
+    FINAL.contains(&class_of(code))
 }
 
 /// Returns until when the refusal forbids another attempt (TXN-28).

@@ -63,6 +63,62 @@ pub(in crate::sip) fn refresh_after(granted: u32, rng: &mut StdRng) -> Duration 
     Duration::from_secs_f64(jittered.max(granted * 0.5))
 }
 
+/// When the next request may go to a server that failed us, or is asked often enough.
+#[derive(Debug, Default)]
+pub(in crate::sip) struct Gate {
+    backoff: Backoff,
+    opens_at: Option<Instant>,
+    /// The server's own word, which nothing overrules.
+    not_before: Option<Instant>,
+    early_at: Option<Instant>,
+}
+
+impl Gate {
+    /// Returns when it opens, if it is shut.
+    pub(in crate::sip) fn opens_at(&self) -> Option<Instant> {
+        self.opens_at
+    }
+
+    /// Shuts it after a failure, until the moment that is returned.
+    pub(in crate::sip) fn failed(
+        &mut self,
+        not_before: Option<Instant>,
+        cap: Duration,
+        now: Instant,
+        rng: &mut StdRng,
+    ) -> Instant {
+        let at = (now + self.backoff.next(cap, rng)).max(not_before.unwrap_or(now));
+        (self.opens_at, self.not_before) = (Some(at), not_before);
+        at
+    }
+
+    /// Opens it after a success. Who is granted next to nothing does not ask again and again.
+    pub(in crate::sip) fn succeeded(&mut self, granted: u32, now: Instant) {
+        self.backoff.succeeded();
+        self.not_before = None;
+        self.opens_at = (Duration::from_secs(granted.into()) < FIRST * 2).then(|| now + FIRST);
+    }
+
+    /// Returns whether one more attempt at once is no storm.
+    pub(in crate::sip) fn may_go_at_once(&mut self, now: Instant) -> bool {
+        self.backoff.may_go_at_once(now)
+    }
+
+    /// The world has changed: it opens at `at`, unless the server forbade that.
+    pub(in crate::sip) fn anew(&mut self, at: Instant) {
+        self.opens_at = Some(self.not_before.map_or(at, |forbidden| forbidden.max(at)));
+    }
+
+    /// There is something new to say: it opens now, unless the server forbade that or it did so just before.
+    pub(in crate::sip) fn early(&mut self, now: Instant) {
+        let forbidden = self.not_before.is_some_and(|at| now < at);
+        let too_soon = self.early_at.is_some_and(|at| now < at + EARLY_EVERY);
+        if self.backoff.failures > 0 && !forbidden && !too_soon && self.opens_at.is_some_and(|at| now < at) {
+            (self.opens_at, self.early_at) = (Some(now), Some(now));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;

@@ -1,6 +1,7 @@
-//! Event notification (RFC 6665), for any event package.
+//! Event notification (RFC 6665) and publication (RFC 3903), for any event package.
 
 pub mod notifier;
+pub mod publisher;
 pub mod subscriber;
 
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub enum User {
     Subscriber(subscriber::SubscriptionId, u64),
     /// A subscription that we serve, and which of its NOTIFYs.
     Notifier(notifier::ServedId, u64),
+    /// A publication of ours, and which of its requests.
+    Publisher(publisher::PublicationId, u64),
 }
 
 /// Why something could not be had of the other side.
