@@ -306,7 +306,7 @@ impl Core {
                     subscriber.failed(id, attempt, failure, &mut step);
                 }
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
-                User::Publisher(..) => {
+                User::Publisher(..) | User::Registration(..) => {
                     let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                     self.uplink.failed(user, failure, &mut step);
                 }
@@ -323,7 +323,7 @@ impl Core {
                     subscriber.renumber(id, attempt, &mut step)
                 }
                 User::Notifier(id, attempt) => self.notifier.renumber(id, attempt),
-                User::Publisher(..) => self.uplink.renumber(user),
+                User::Publisher(..) | User::Registration(..) => self.uplink.renumber(user),
             };
             self.endpoint.retry(retry, seq, now.at, &mut out.effects);
         }
@@ -349,8 +349,8 @@ impl Core {
                 match user {
                     User::Subscriber(id, attempt) => self.subscriber.response(id, attempt, &message, &mut step),
                     User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
-                    User::Publisher(..) => {
-                        self.uplink.response(user, &message, &mut step);
+                    User::Publisher(..) | User::Registration(..) => {
+                        self.uplink.response(user, flow, &message, &mut step);
                     }
                 }
             }

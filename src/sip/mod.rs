@@ -17,6 +17,7 @@ pub mod locate;
 pub mod message;
 pub mod redact;
 mod refusal;
+pub mod registration;
 mod retry;
 #[cfg(feature = "rsip")]
 pub mod rsip;

@@ -10,6 +10,7 @@ use super::{
     auth::Why,
     effect::Effect,
     endpoint::{Endpoint, Failure},
+    registration::RegistrationId,
     time::Instant,
 };
 
@@ -22,6 +23,8 @@ pub enum User {
     Notifier(notifier::ServedId, u64),
     /// A publication of ours, and which of its requests.
     Publisher(publisher::PublicationId, u64),
+    /// A binding of ours at a registrar, and which of its requests.
+    Registration(RegistrationId, u64),
 }
 
 /// Why something could not be had of the other side.

@@ -1,0 +1,129 @@
+//! What becomes of a REGISTER that was sent: bindings, refusals, silence (RFC 3261 §10.2, §10.3).
+
+use super::{
+    Registration, Update,
+    machine::{Bound, Goal, Open},
+};
+use crate::sip::{
+    endpoint::{Failure, contact_uri},
+    events::{Cause, Step, seconds},
+    header::{Name, NameAddr, delta_seconds},
+    message::Message,
+    refusal, retry,
+    time::Instant,
+    transport::{Flow, Transport},
+    uri::UriRef,
+};
+
+impl Registration {
+    /// Takes a response to one of our REGISTERs, with the way that the request had gone; those to older ones come too
+    /// late.
+    pub fn response(&mut self, attempt: u64, flow: Flow, message: &Message<'_>, step: &mut Step<'_>) {
+        let Some(code) = message.code().filter(|code| *code >= 200) else { return };
+        let Some(open) = self.take_open(attempt) else { return };
+        match (code, open.asked) {
+            (200..300, 0) => {
+                self.bound = None;
+                self.gate.succeeded(u32::MAX, step.now);
+            }
+            (200..300, _) => self.accepted(&open, flow, message, step),
+            _ => self.refused(code, message, step),
+        }
+        self.go(step);
+    }
+
+    /// One of our REGISTERs came to nothing.
+    pub fn failed(&mut self, attempt: u64, failure: Failure, step: &mut Step<'_>) {
+        let Some(open) = self.take_open(attempt) else { return };
+        let cause = match failure {
+            Failure::Unauthorized { code, why } if !why.is_temporary() => {
+                return self.give_up(Cause::Unauthorized { code, why });
+            }
+            Failure::Unauthorized { code, why } => Cause::Unauthorized { code, why },
+            failure => Cause::NoAnswer(failure),
+        };
+        self.give_way(cause, None, step);
+        if open.hurry {
+            self.gate.anew(step.now + retry::spread(step.endpoint.rng(), seconds(3)));
+        }
+    }
+
+    /// Gives the number under which a challenged REGISTER goes again; none when its outcome matters no more.
+    pub fn renumber(&mut self, attempt: u64) -> Option<u32> {
+        self.series.renumber(attempt)
+    }
+
+    fn take_open(&mut self, attempt: u64) -> Option<Open> {
+        if self.series.close(attempt) { self.open.take() } else { None }
+    }
+
+    fn accepted(&mut self, open: &Open, flow: Flow, message: &Message<'_>, step: &mut Step<'_>) {
+        let now = step.now;
+        let granted = granted(message, &self.what.contact_user, flow).unwrap_or(open.asked).min(open.asked);
+        self.lengthened = false;
+        if granted == 0 {
+            self.bound = None;
+            self.updates.push_back(Update::Lapsed);
+            self.gate.failed(None, self.what.retry_cap, now, step.endpoint.rng());
+            return;
+        }
+        self.gate.succeeded(granted, now);
+        let expires_at = now + seconds(granted);
+        let mut refresh_at = now + retry::refresh_after(granted, step.endpoint.rng());
+        if open.hurry {
+            // It was on its way before the machine slept or moved.
+            refresh_at = now + retry::spread(step.endpoint.rng(), seconds(3));
+        }
+        self.bound = Some(Bound { expires_at, refresh_at });
+        if self.goal == Goal::Bound {
+            self.updates.push_back(Update::Registered { expires_at });
+        }
+    }
+
+    fn refused(&mut self, code: u16, message: &Message<'_>, step: &mut Step<'_>) {
+        let longer = refusal::longer(message, self.asked).filter(|_| code == 423 && self.goal == Goal::Bound);
+        if let Some(longer) = longer.filter(|_| !self.lengthened) {
+            // §10.2.8: once, as PUB-09 has it.
+            (self.asked, self.lengthened) = (longer, true);
+            return self.send(step);
+        }
+        let cause = Cause::Refused { code, offers: refusal::offers(message, code) };
+        if refusal::is_final(code) {
+            return self.give_up(cause);
+        }
+        self.give_way(cause, refusal::not_before(message, code, step.now), step);
+    }
+
+    /// Plans the next attempt.
+    fn give_way(&mut self, cause: Cause, not_before: Option<Instant>, step: &mut Step<'_>) {
+        let at = self.gate.failed(not_before, self.what.retry_cap, step.now, step.endpoint.rng());
+        self.updates.push_back(Update::Failed { cause, retry_at: Some(at) });
+    }
+
+    /// Ends all attempts.
+    fn give_up(&mut self, cause: Cause) {
+        let unbinding = self.goal == Goal::Unbound;
+        (self.goal, self.bound) = (Goal::Over, None);
+        self.updates.push_back(Update::Failed { cause, retry_at: None });
+        if unbinding {
+            self.updates.push_back(Update::Unregistered);
+        }
+    }
+}
+
+/// Returns for how long our own binding was granted: what stands with it among all bindings of our address, else what
+/// Expires says (§10.2.4). Malformed seconds count as 3600 (§20.10).
+fn granted(message: &Message<'_>, user: &str, flow: Flow) -> Option<u32> {
+    let ours: Vec<String> = [None, Some(Transport::Udp), Some(flow.transport)]
+        .into_iter()
+        .map(|transport| contact_uri(user, flow.local, transport))
+        .collect();
+    let is_ours = |uri: &UriRef<'_>| ours.iter().any(|our| UriRef::parse(our).is_ok_and(|our| our.equals(uri)));
+    let with_it = message
+        .values(Name::Contact)
+        .filter_map(|value| NameAddr::parse(value).ok())
+        .find(|contact| is_ours(&contact.uri))
+        .and_then(|contact| contact.params.get("expires"))
+        .map(|expires| delta_seconds(expires.trim_matches('"').as_bytes()).unwrap_or(3600));
+    with_it.or_else(|| message.expires())
+}
