@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::AgentError;
 use crate::{
     client::{ClientBuilder, Host, OpenWhen, Policy, PortChoice, PresenceClient, Server, Timing, Uri, address},
-    config::{self, Account, ConfigError, Environment, Listen, Mode, Paths, PolicyFile, Settings},
+    config::{self, Account, ConfigError, Environment, Listen, Mode, OnExit, Paths, PolicyFile, Register, Settings},
 };
 
 /// The configuration of an agent, and where it came from.
@@ -133,9 +133,15 @@ pub fn server(settings: &Settings, name: &str, account: &Account) -> Result<Opti
     };
     let proxy = account.outbound_proxy.as_ref().map(|proxy| proxy.parse::<Uri>()).transpose();
     let proxy = proxy.map_err(|error| value(format!("outbound_proxy: {error}")))?;
-    let retry_cap = Duration::from_mins(30);
-    let expires = u32::try_from(settings.watch.expires.as_secs()).unwrap_or(u32::MAX);
-    Ok(through.then(|| Server { proxy, expires, retry_cap }))
+    let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1);
+    Ok(through.then(|| Server {
+        expires: seconds(settings.watch.expires),
+        publish_expires: seconds(settings.publish.expires),
+        keep_on_exit: settings.publish.on_exit == OnExit::Keep,
+        // Where nothing is said, nobody is to be called at a program that takes no calls.
+        register: account.register == Register::Always,
+        ..Server::new(proxy)
+    }))
 }
 
 /// Says whether an address is of a domain, where somebody serves it, and not of a machine.

@@ -13,6 +13,7 @@ pub(super) async fn tell(own: &Own, hooks: &watch::Receiver<Option<Hooks>>) -> R
     let client = &own.seat.client;
     let mut feed = Feed::default();
     feed.add_own(client).await?;
+    feed.add_server(client).await?;
     feed.add_watchers(client).await?;
     let mut known = by_name(&client.watchers().await?);
     // How things are when an agent starts is no news.
@@ -21,7 +22,7 @@ pub(super) async fn tell(own: &Own, hooks: &watch::Receiver<Option<Hooks>>) -> R
     loop {
         for item in feed.changed().await.into_values() {
             let lines = match item {
-                Item::Own(_) => vec![own.line()],
+                Item::Own(_) | Item::Server(_) => vec![own.line().await],
                 Item::Watchers(watchers) => {
                     let now = by_name(&watchers);
                     let lines = changes(&known, &now);

@@ -9,8 +9,8 @@ use tracing::debug;
 use super::{kept::Kept, seat::Seat};
 use crate::{
     client::{
-        Activity, ClientError, Clock, Hold, Holds, Lasts, Line, Now, Published, Sleeper, StatusArg, TooManyHolds,
-        WallSleeper,
+        Activity, ClientError, Clock, Hold, Holds, Lasts, Line, Linked, Now, Published, Sleeper, StatusArg,
+        TooManyHolds, WallSleeper,
     },
     config::{parse_duration, parse_until},
 };
@@ -28,6 +28,9 @@ pub(super) struct Own {
     /// Another hold may be the next to end.
     rescheduled: Notify,
 }
+
+/// How long a command waits for the word of the server.
+const SERVER_WITHIN: Duration = Duration::from_secs(4);
 
 /// What is to be set.
 #[derive(Debug)]
@@ -91,7 +94,7 @@ impl Own {
                 Ok(())
             })
             .await?;
-        Ok(Done { publication: self.line(), hold, ended, unkept })
+        Ok(Done { publication: self.line().await, hold, ended, unkept })
     }
 
     /// Forgets everything that was set.
@@ -104,30 +107,32 @@ impl Own {
                 Ok(())
             })
             .await?;
-        Ok(Done { publication: self.line(), hold: None, ended, unkept })
+        Ok(Done { publication: self.line().await, hold: None, ended, unkept })
     }
 
     /// Ends a hold.
     pub(super) async fn release(&self, id: &str) -> Result<Done, OwnError> {
         let end = |holds: &mut Holds, now| if holds.end(id, now) { Ok(()) } else { Err(OwnError::NoSuchHold) };
         let unkept = self.change(false, end).await?;
-        Ok(Done { publication: self.line(), hold: None, ended: 1, unkept })
+        Ok(Done { publication: self.line().await, hold: None, ended: 1, unkept })
     }
 
     /// Gives a hold back to its holder.
-    pub(super) fn claim(&self, id: &str) -> Result<Done, OwnError> {
+    pub(super) async fn claim(&self, id: &str) -> Result<Done, OwnError> {
         if !self.seat.holds().claim(id) {
             return Err(OwnError::NoSuchHold);
         }
         self.rescheduled.notify_one();
-        Ok(Done { publication: self.line(), hold: Some(id.to_owned()), ended: 0, unkept: None })
+        Ok(Done { publication: self.line().await, hold: Some(id.to_owned()), ended: 0, unkept: None })
     }
 
     /// Returns the line that tells my status.
-    pub(super) fn line(&self) -> Line {
+    pub(super) async fn line(&self) -> Line {
         let now = now();
+        let linked = self.seat.client.linked().await.unwrap_or_default();
         let mut line = Line::publication(0, now.wall, self.seat.client.address(), &self.seat.holds(), now);
         line.addresses = self.seat.client.uris();
+        line.server = (*linked != Linked::default()).then(|| Linked::clone(&linked));
         line
     }
 
@@ -154,7 +159,10 @@ impl Own {
         }
         drop(changing);
         self.rescheduled.notify_one();
-        Ok(self.kept.now().await.err())
+        let kept = self.kept.now().await.err();
+        // Known at once more often than not; what takes longer goes on without the command.
+        self.seat.client.published_within(SERVER_WITHIN).await?;
+        Ok(kept)
     }
 
     /// Ends holds when their time comes, for as long as it is polled.

@@ -102,7 +102,7 @@ impl Session {
                 }
                 reply
             }
-            Request::Claim { hold } => claim(shared, &hold),
+            Request::Claim { hold } => claim(shared, &hold).await,
             Request::Release { hold } => release(shared, &hold).await,
             Request::Clear {} => {
                 let mut reply = Reply::ok();
@@ -112,7 +112,7 @@ impl Session {
                 reply
             }
             Request::Me {} => match self.own(shared) {
-                [own] => Reply { publication: Some(Box::new(own.line())), ..Reply::ok() },
+                [own] => Reply { publication: Some(Box::new(own.line().await)), ..Reply::ok() },
                 _ => Reply::error(2, "one account at a time: name it"),
             },
             Request::Status {} => status(shared).await,
@@ -201,10 +201,11 @@ fn and(before: Reply, next: Reply) -> Reply {
 }
 
 /// Gives a hold back to its holder, at every account that has it.
-fn claim(shared: &Shared, hold: &str) -> Reply {
+async fn claim(shared: &Shared, hold: &str) -> Reply {
     let mut found = Err(OwnError::NoSuchHold);
     for own in &shared.own {
-        found = found.or_else(|_| own.claim(hold));
+        let claimed = own.claim(hold).await;
+        found = found.or(claimed);
     }
     answer(found, true)
 }
@@ -268,7 +269,7 @@ pub(super) async fn status(shared: &Shared) -> Reply {
         active,
         pending,
     };
-    let publication = Some(Box::new(shared.own[0].line()));
+    let publication = Some(Box::new(shared.own[0].line().await));
     Reply { agent: Some(Box::new(status)), publication, ..Reply::ok() }
 }
 
@@ -284,7 +285,8 @@ fn refuse(error: &ClientError) -> Reply {
         ClientError::Target(TargetError::Malformed { .. }) | ClientError::Address { .. } | ClientError::DisplayName => {
             2
         }
-        ClientError::Target(TargetError::Unreachable { .. }) | ClientError::NotYet(_) => 6,
+        ClientError::Target(TargetError::Unreachable { .. }) => 6,
+        ClientError::Refused(_) => 5,
         ClientError::Stopped => 11,
         ClientError::NoSuchWatcher(_) => 8,
         ClientError::Bind(_) | ClientError::Io(_) => 7,

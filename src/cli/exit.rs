@@ -166,7 +166,8 @@ impl From<ClientError> for Failed {
             | ClientError::Target(TargetError::Malformed { .. })
             | ClientError::Bind(_)
             | ClientError::DisplayName => Exit::Usage,
-            ClientError::Target(_) | ClientError::NotYet(_) => Exit::Unsupported,
+            ClientError::Target(_) => Exit::Unsupported,
+            ClientError::Refused(_) => Exit::Refused,
             ClientError::Io(_) => Exit::Unreachable,
             ClientError::NoSuchWatcher(_) => Exit::NoSuchUser,
             ClientError::Stopped => Exit::NoAgent,

@@ -34,6 +34,7 @@ use self::{
 };
 use crate::{
     agent::detach::{detach, first_words},
+    client::{Kind, Line, text},
     config::{Environment, Paths, Settings},
 };
 
@@ -47,6 +48,18 @@ struct Context {
     trace: trace::Trace,
     /// When the command began, for its time limit.
     started: tokio::time::Instant,
+}
+
+impl Context {
+    /// Says which way the first state of a target came and why, if more than usual is to be said.
+    fn tell_way(&self, line: &Line) {
+        let way = line.subscription.as_ref().and_then(|subscription| subscription.route.as_ref());
+        if let (Kind::Snapshot, Some(way), Some(presentity), true) =
+            (line.kind, way, &line.presentity, self.args.verbose > 0)
+        {
+            self.output.tell(&text::visible(&format!("{presentity}: {way}")));
+        }
+    }
 }
 
 /// Runs the program: arguments, one command, exit code.

@@ -4,10 +4,11 @@ use super::{
     Context, Exit, Failed, agent,
     args::{Place, Set},
     during,
+    explain::hint,
     looking::{self, ask},
 };
 use crate::{
-    client::{Activity, Layer, LayerKind, Line, StatusArg, text},
+    client::{Activity, Freshness, Layer, LayerKind, Line, Link, StatusArg, text},
     config::{format_duration, parse_until},
     control::{Connection, Request},
 };
@@ -44,10 +45,37 @@ pub(super) async fn set(context: &Context, args: &Set) -> Result<Exit, Failed> {
     if let Some(warning) = &reply.message {
         context.output.tell(&format!("note: {}", text::visible(warning)));
     }
-    agent::tell_who_sees(context, &agent);
+    let link = reply.publication.as_ref().and_then(|line| line.server.as_ref()?.publication.as_ref());
+    match link {
+        Some(link) => at_server(context, link)?,
+        None => agent::tell_who_sees(context, &agent),
+    }
     match reply.hold {
         Some(hold) if args.held => during::run(context, agent, hold, &args.command).await,
         _ => Ok(Exit::Done),
+    }
+}
+
+/// Says how the server took it; what it refuses is a failure, though it is in force for those who watch directly.
+fn at_server(context: &Context, link: &Link) -> Result<(), Failed> {
+    let failed = |exit: Exit, what: &str| {
+        let reason = link.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Failed::new(exit, format!("{what}{reason}"))
+    };
+    let exit = link.code.map_or(Exit::Unreachable, |code| Exit::of_freshness(Freshness::Failed(code)));
+    let hint = link.code.and_then(|code| hint(Freshness::Failed(code)));
+    match link.state.as_str() {
+        "refused" => {
+            let failed = failed(exit, "the server does not take your status");
+            Err(if let Some(hint) = hint { failed.with_hint(hint) } else { failed })
+        }
+        "standing" => {
+            context.output.tell("the server shows it");
+            Ok(())
+        }
+        "none" => Ok(()),
+        _ => Err(failed(exit, "the server has not taken your status yet")
+            .with_hint("it is kept and tried again: `sippresence me` says how it stands")),
     }
 }
 

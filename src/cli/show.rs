@@ -104,6 +104,7 @@ async fn look(
         let Some(lines) = progress.during(source.next(), &whom, Some(end_at)).await? else { return Ok(Ok(())) };
         for line in lines.iter().filter(|line| line.kind == Kind::Snapshot) {
             found.push(line.to_freshness().unwrap_or_default());
+            context.tell_way(line);
             let printed = if args.raw && !context.output.is_json() {
                 context.output.document(line, targets.len() > 1)
             } else {

@@ -85,6 +85,7 @@ async fn follow(
         for line in &lines {
             answered += usize::from(line.kind == Kind::Snapshot);
             ready |= line.kind == Kind::Ready;
+            context.tell_way(line);
             if let Err(closed) = print(context, args, line) {
                 return Ok(closed.into());
             }

@@ -83,7 +83,7 @@ impl BuddyList {
                     }
                     Arc::new(state)
                 }
-                Item::Presentity { .. } | Item::Own(_) | Item::Watchers(_) | Item::Saved => continue,
+                Item::Presentity { .. } | Item::Own(_) | Item::Server(_) | Item::Watchers(_) | Item::Saved => continue,
             };
             let is_news =
                 entry.last.as_ref().is_none_or(|last| last.info != state.info || last.freshness != state.freshness);

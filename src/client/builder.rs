@@ -1,6 +1,10 @@
 //! Choosing the details of a client, and starting it.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rand::rngs::StdRng;
@@ -10,6 +14,7 @@ use super::{
     Action, ClientError, Login, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored,
     SavedServing, Server, Shared, Timing,
     driver::{COMMANDS, Driver},
+    server::Home,
     trace::{BEHIND, Tracer},
 };
 use crate::{
@@ -284,8 +289,9 @@ impl ClientBuilder {
         let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();
-        let shared =
-            Shared { address, user, locals, default_host, server: self.server, commands, releases, events, trace };
+        let home = Home { address, default_host, server: self.server };
+        let registered = OnceLock::new();
+        let shared = Shared { home, registered, user, locals, commands, releases, events, trace };
         Ok(ReadyClient::new(PresenceClient { shared: Arc::new(shared) }, driver, restored))
     }
 }

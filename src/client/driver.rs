@@ -28,7 +28,9 @@ use crate::{
         stream::{ConnHandle, StreamEvent, connect, spawn_connection},
         udp::RecvBatch,
     },
-    presence::core::{Core, Input, Key, Now, Outbox, OwnPresence, SavedServing, Subscribing, WatchId, Watcher},
+    presence::core::{
+        Core, Input, Key, Linked, Now, Outbox, OwnPresence, SavedServing, Server, Subscribing, WatchId, Watcher,
+    },
     sip::{
         auth::AccountId,
         effect::{Effect, QueryId},
@@ -56,6 +58,8 @@ pub(super) enum Command {
     Publish(Box<Published>, oneshot::Sender<()>),
     Clear(oneshot::Sender<()>),
     Own(oneshot::Sender<Arc<OwnPresence>>),
+    Linked(oneshot::Sender<Arc<Linked>>),
+    SetServer(Uri, Box<Server>, oneshot::Sender<()>),
     Watch {
         uri: Uri,
         presentity: String,
@@ -181,6 +185,7 @@ impl Driver {
     pub(super) async fn run(mut self) {
         let mut stopped = None;
         let mut leave_by = None;
+        self.core.begin(Self::now(), &mut self.out);
         self.flush();
         loop {
             let wake = match self.wait(leave_by.is_some()).await {
@@ -341,6 +346,13 @@ impl Driver {
             Command::Own(reply) => {
                 let _ = reply.send(self.core.own());
             }
+            Command::Linked(reply) => {
+                let _ = reply.send(self.core.linked());
+            }
+            Command::SetServer(address, server, reply) => {
+                self.core.set_server(address, *server, now, &mut self.out);
+                let _ = reply.send(());
+            }
             Command::Watch { uri, presentity, how, slot, place, reply } => {
                 let id = self.core.watch(uri, &presentity, how, now, &mut self.out);
                 let unheard = Weak::clone(&slot);
@@ -409,6 +421,7 @@ impl Driver {
             Key::Watch(id) => Item::Presentity { state: self.core.state(id)?, settled: self.core.is_settled(id) },
             Key::Own => Item::Own(self.core.own()),
             Key::Watchers => Item::Watchers(Arc::new(self.core.watchers())),
+            Key::Server => Item::Server(self.core.linked()),
             Key::Saved => Item::Saved,
         })
     }

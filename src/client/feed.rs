@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::{ClientError, PresenceClient, Subscribing, driver::Command};
 use crate::presence::{
     PresentityState,
-    core::{Key, OwnPresence, WatchId, Watcher},
+    core::{Key, Linked, OwnPresence, WatchId, Watcher},
 };
 
 /// The newest state of one thing.
@@ -25,6 +25,8 @@ pub enum Item {
     },
     /// What we publish.
     Own(Arc<OwnPresence>),
+    /// How we stand with our own server.
+    Server(Arc<Linked>),
     /// Who watches us.
     Watchers(Arc<Vec<Watcher>>),
     /// What is to be saved of them is another: see [`PresenceClient::saved`].
@@ -91,7 +93,7 @@ impl Feed {
         target: &str,
         how: Subscribing,
     ) -> Result<u64, ClientError> {
-        let uri = client.resolve_self(super::parse_target(target, &client.shared.default_host)?, target);
+        let uri = client.resolve_self(super::parse_target(target, &client.home().default_host)?, target);
         let place = self.next_place();
         let (slot, presentity) = (Arc::downgrade(&self.slot), shown_target(target));
         let asked = presentity.clone();
@@ -103,6 +105,11 @@ impl Feed {
     /// Adds what we publish; returns its place.
     pub async fn add_own(&mut self, client: &PresenceClient) -> Result<u64, ClientError> {
         self.add_key(client, Key::Own).await
+    }
+
+    /// Adds how we stand with our own server; returns its place.
+    pub async fn add_server(&mut self, client: &PresenceClient) -> Result<u64, ClientError> {
+        self.add_key(client, Key::Server).await
     }
 
     /// Adds the list of our watchers; returns its place.

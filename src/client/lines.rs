@@ -100,7 +100,7 @@ impl Lines {
                         *state = Arc::new(stale);
                     }
                 }
-                Item::Own(_) | Item::Watchers(_) | Item::Saved => {}
+                Item::Own(_) | Item::Server(_) | Item::Watchers(_) | Item::Saved => {}
             }
         }
         if !self.ready && self.is_ready() && !lines.is_empty() {

@@ -75,13 +75,14 @@ mod local;
 mod login;
 mod publish;
 mod ready;
+mod server;
 mod target;
 mod trace;
 mod watcher;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use thiserror::Error;
@@ -102,7 +103,9 @@ pub use self::{
 use self::{
     driver::{Command, Release},
     feed::Slot,
+    server::Home,
 };
+use crate::sip::endpoint::contact_uri;
 pub use crate::{
     net::{
         address,
@@ -112,7 +115,9 @@ pub use crate::{
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::Buddy,
-        core::{Now, OwnPresence, Restored, SavedServing, SavedWatcher, Server, Subscribing, WatchId, Watcher},
+        core::{
+            Link, Linked, Now, OwnPresence, Restored, SavedServing, SavedWatcher, Server, Subscribing, WatchId, Watcher,
+        },
         event::{Kind, Layer, LayerKind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
@@ -127,7 +132,6 @@ pub use crate::{
         uri::{Host, Uri, escape_user, unescape_user},
     },
 };
-use crate::{presence::core::Way, sip::endpoint::contact_uri};
 
 /// Why something that a client was asked to do did not come about.
 #[derive(Debug, Error)]
@@ -156,9 +160,9 @@ pub enum ClientError {
     /// The client was stopped.
     #[error("the client was stopped")]
     Stopped,
-    /// This version cannot do that yet.
-    #[error("{0} is not supported yet: this version works peer to peer")]
-    NotYet(&'static str),
+    /// The server does not take us.
+    #[error("the server does not register us: {0}")]
+    Refused(String),
     /// Nobody of that address waits or watches.
     #[error("{0} neither watches nor waits for approval")]
     NoSuchWatcher(String),
@@ -167,12 +171,12 @@ pub enum ClientError {
 /// What a client is, for all its handles.
 #[derive(Debug)]
 struct Shared {
-    address: String,
+    home: Home,
+    /// Where we are at home since we registered with a server.
+    registered: OnceLock<Home>,
     /// The user part of our address, as it stands in a URI.
     user: String,
     locals: Vec<SocketAddr>,
-    default_host: String,
-    server: Option<Server>,
     commands: mpsc::Sender<Command>,
     releases: mpsc::UnboundedSender<Release>,
     events: broadcast::Sender<PresenceEvent>,
@@ -211,15 +215,10 @@ impl PresenceClient {
         ClientBuilder::new(address)
     }
 
-    /// Returns our address of record, without port.
-    pub fn address(&self) -> &str {
-        &self.shared.address
-    }
-
     /// Returns an address at which others reach this client directly, port included.
     pub fn uri(&self) -> String {
         let local = self.shared.locals.first();
-        local.map_or_else(|| self.shared.address.clone(), |local| contact_uri(&self.shared.user, *local, None))
+        local.map_or_else(|| self.address().to_owned(), |local| contact_uri(&self.shared.user, *local, None))
     }
 
     /// Returns every address at which others reach this client directly, the most useful first: those of the
@@ -228,33 +227,6 @@ impl PresenceClient {
         let mut locals = self.shared.locals.clone();
         locals.sort_by_key(|local| local.ip().is_loopback());
         locals.iter().map(|local| contact_uri(&self.shared.user, *local, None)).collect()
-    }
-
-    /// Returns whether answers of a target can reach us: on loopback alone only those of this machine, and of our
-    /// server. One that names nobody is said to, so that it is refused for what it is.
-    pub fn reaches(&self, target: &str) -> bool {
-        if target.trim() == "me" || self.shared.locals.iter().any(|local| !local.ip().is_loopback()) {
-            return true;
-        }
-        let Ok(uri) = parse_target(target, &self.shared.default_host) else { return true };
-        let here = match uri.as_ref().host() {
-            Host::Ip(ip) => ip.is_loopback(),
-            Host::Name(name) => name.eq_ignore_ascii_case("localhost"),
-        };
-        here || self.goes_by_server(&uri)
-    }
-
-    /// Returns whether a target is of the domain that our server serves.
-    pub fn serves(&self, target: &str) -> bool {
-        match (parse_target(target, &self.shared.default_host), self.shared.address.parse::<Uri>()) {
-            (Ok(uri), Ok(own)) => self.shared.server.is_some() && uri.as_ref().host_equals(&own.as_ref()),
-            _ => false,
-        }
-    }
-
-    fn goes_by_server(&self, target: &Uri) -> bool {
-        let Ok(own) = self.shared.address.parse::<Uri>() else { return false };
-        Way::to(&target.as_ref(), &own.as_ref(), self.shared.server.as_ref()).is_by_server()
     }
 
     /// Gives a target that means ourselves, without a port, the port that we really listen on.
@@ -315,15 +287,6 @@ impl PresenceClient {
     /// Looks at a presentity once: the watcher gets one state, then ends (RFC 6665 §4.4.3).
     pub async fn fetch(&self, target: &str) -> Result<PresenceWatcher, ClientError> {
         PresenceWatcher::start(self, target, true).await
-    }
-
-    /// Registers with a server, so that the same calls go through it.
-    ///
-    /// # Errors
-    /// Always, in this version.
-    #[allow(clippy::unused_async, reason = "it will wait for the server")]
-    pub async fn register(&self, _server: &str) -> Result<(), ClientError> {
-        Err(ClientError::NotYet("registration with a server"))
     }
 
     /// Lets a watcher see us, now and later; one that waits gets our state at once.

@@ -80,7 +80,7 @@ impl PresenceWatcher {
                         return Some(Presence::new(state));
                     }
                     Item::Gone => self.gone = true,
-                    Item::Presentity { .. } | Item::Own(_) | Item::Watchers(_) | Item::Saved => {}
+                    Item::Presentity { .. } | Item::Own(_) | Item::Server(_) | Item::Watchers(_) | Item::Saved => {}
                 }
             }
         }

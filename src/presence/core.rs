@@ -4,6 +4,7 @@
 //! through an [`Outbox`]. It never waits, reads no clock and holds no socket, so every hour of its life can be
 //! tested in microseconds.
 
+mod linked;
 mod route;
 mod saving;
 mod serving;
@@ -38,6 +39,7 @@ use crate::sip::{
     events::{
         EventPackage, Step, User,
         notifier::{Notifier, NotifierConfig},
+        publisher::SavedPublication,
         subscriber::Subscriber,
     },
     message::Method,
@@ -47,6 +49,7 @@ use crate::sip::{
     uri::Uri,
 };
 
+pub use linked::{Link, Linked};
 pub use route::{Server, Way};
 pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
@@ -162,6 +165,8 @@ pub enum Key {
     Own,
     /// Who watches us.
     Watchers,
+    /// How we stand with our own server.
+    Server,
     /// What is to be saved: see [`Core::saved`] and [`Core::realm`].
     Saved,
 }
@@ -199,6 +204,9 @@ pub struct Core {
     watching: Watching,
     serving: Serving,
     own: Arc<OwnPresence>,
+    linked: Arc<Linked>,
+    /// What an earlier run published, until this run publishes.
+    saved_publication: Option<SavedPublication>,
     identity: Identity,
 }
 
@@ -241,6 +249,8 @@ impl Core {
             watching: Watching::default(),
             serving: Serving::new(now.wall),
             own: Arc::new(own),
+            linked: Arc::default(),
+            saved_publication: None,
             identity,
             config,
         })
@@ -293,6 +303,7 @@ impl Core {
         self.follow_failures(now, out);
         self.follow_subscriptions(now, out);
         self.follow_watchers(now, out);
+        self.follow_server(now, out);
         if self.notifier.take_unsaved() | self.endpoint.take_realm_news() {
             out.changed.insert(Key::Saved);
         }
@@ -466,6 +477,10 @@ impl Core {
         self.own = Arc::new(OwnPresence { entity: self.own.entity.clone(), published });
         self.notifier.changed(serving::FULL, now.at);
         out.changed.insert(Key::Own);
+        if let Some(server) = self.config.server.clone() {
+            self.publish_at_server(&server, now, out);
+            self.settle(now, out);
+        }
     }
 
     /// Goes offline: watchers are told, subscriptions ended. The driver pumps until nothing waits any more, two
@@ -474,6 +489,7 @@ impl Core {
         self.serving.going_offline(&self.own, now.wall);
         self.notifier.go_offline(now.at);
         self.end_all_watches(now, out);
+        self.leave_server(now, out);
         self.settle(now, out);
     }
 

@@ -3,7 +3,7 @@
 use super::{Closed, Output, clock, clock_until, print};
 use crate::{
     cli::set::words,
-    client::{Layer, LayerKind, Line, text},
+    client::{Layer, LayerKind, Line, Link, text},
     control::{AgentStatus, StateFile},
 };
 
@@ -17,6 +17,10 @@ impl Output {
         rows.extend(line.layers.iter().skip(1).map(|below| ("then", layer(below))));
         if line.layers.last().is_some_and(|last| last.lasts != LayerKind::Base) {
             rows.push(("then", "offline".to_owned()));
+        }
+        if let Some(server) = &line.server {
+            rows.extend(server.publication.as_ref().map(|link| ("at the server", standing(link))));
+            rows.extend(server.registration.as_ref().map(|link| ("registered", standing(link))));
         }
         rows.extend(line.addresses.iter().map(|address| ("watch me at", text::visible(address))));
         print_table(&rows)
@@ -59,6 +63,18 @@ impl Output {
 fn print_table(rows: &[(&str, String)]) -> Result<(), Closed> {
     let widest = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     rows.iter().try_for_each(|(name, value)| print(&format!("{name:<widest$}  {value}")))
+}
+
+/// Says how something of ours stands at the server.
+fn standing(link: &Link) -> String {
+    let state = match (link.state.as_str(), link.expires_at) {
+        ("standing", Some(at)) => format!("yes, until {} and longer", clock_until(at)),
+        ("none", _) => "no".to_owned(),
+        (state, _) => state.to_owned(),
+    };
+    let reason = link.reason.as_ref().map(|reason| format!(": {}", text::visible(reason))).unwrap_or_default();
+    let next = link.next_retry.map(|at| format!(", tried again at {}", clock_until(at))).unwrap_or_default();
+    format!("{state}{reason}{next}")
 }
 
 /// What shows of who set nothing.

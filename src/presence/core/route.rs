@@ -11,14 +11,27 @@ pub struct Server {
     pub proxy: Option<Uri>,
     /// Seconds to ask for when watching through it.
     pub expires: u32,
-    /// The longest pause between two attempts to watch through it (WAT-47).
+    /// The longest pause between two attempts (WAT-47).
     pub retry_cap: Duration,
+    /// Seconds to ask for when publishing and registering there.
+    pub publish_expires: u32,
+    /// Whether a publication stays there when we go offline.
+    pub keep_on_exit: bool,
+    /// Whether we register there.
+    pub register: bool,
 }
 
 impl Server {
     /// Makes a server with the usual times, reached by the domain of the account or by its proxy.
     pub fn new(proxy: Option<Uri>) -> Self {
-        Self { proxy, expires: 3600, retry_cap: Duration::from_mins(30) }
+        Self {
+            proxy,
+            expires: 3600,
+            retry_cap: Duration::from_mins(30),
+            publish_expires: 3600,
+            keep_on_exit: false,
+            register: false,
+        }
     }
 
     /// Returns what stands in a Route header of a request that goes to the proxy first: a loose router, for it is

@@ -14,7 +14,10 @@ use super::{
 use crate::{
     presence::{event::WatcherGrade, policy::canonical},
     sip::{
-        events::notifier::{NotRestored, SavedSubscription, Telling, Verdict},
+        events::{
+            notifier::{NotRestored, SavedSubscription, Telling, Verdict},
+            publisher::SavedPublication,
+        },
         uri::UriRef,
     },
 };
@@ -31,6 +34,9 @@ pub struct SavedServing {
     pub offline_since: Timestamp,
     /// The watchers.
     pub watchers: Vec<SavedWatcher>,
+    /// What our server keeps of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<SavedPublication>,
     /// How many more there were that could not be read; never written.
     #[serde(skip_serializing)]
     pub unreadable: usize,
@@ -58,6 +64,8 @@ struct Lenient {
     offline_since: Timestamp,
     #[serde(default)]
     watchers: Vec<Readable>,
+    #[serde(default)]
+    publication: Option<SavedPublication>,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +87,13 @@ impl From<Lenient> for SavedServing {
             })
             .collect();
         let unreadable = all - watchers.len();
-        Self { hidden_since: read.hidden_since, offline_since: read.offline_since, watchers, unreadable }
+        Self {
+            hidden_since: read.hidden_since,
+            offline_since: read.offline_since,
+            watchers,
+            publication: read.publication,
+            unreadable,
+        }
     }
 }
 
@@ -116,6 +130,7 @@ impl Core {
             hidden_since: self.serving.hidden_since,
             offline_since: self.serving.offline_since,
             watchers: watchers.collect(),
+            publication: self.publication_to_save(now),
             unreadable: 0,
         }
     }
@@ -129,6 +144,7 @@ impl Core {
         // A time to come was never written by us.
         self.serving.hidden_since = saved.hidden_since.min(now.wall);
         self.serving.offline_since = saved.offline_since.min(now.wall);
+        self.saved_publication.clone_from(&saved.publication);
         let mut restored = Restored { damaged: saved.unreadable, ..Restored::default() };
         for watcher in &saved.watchers {
             match self.restore_watcher(watcher, crashed, now, out) {

@@ -111,15 +111,15 @@ mod tests {
     use super::*;
     use crate::{
         presence::{
-            OpenWhen,
-            core::{Core, CoreConfig, Input, Now, Outbox, PRESENCE},
+            FailureCode, OpenWhen,
+            core::{Core, CoreConfig, Input, Link, Now, Outbox, PRESENCE},
             policy::{Action, Policy},
         },
         sip::{
             auth::{Credentials, Hash, Secret},
             effect::Effect,
-            events::publisher::{Publication, Update},
-            registration::{self, Binding},
+            events::publisher::Publication,
+            registration::Binding,
             transaction::Timing,
             transport::Packet,
         },
@@ -130,7 +130,8 @@ mod tests {
 
     fn moment(after: u64) -> Now {
         let at = Instant::from_origin(Duration::from_secs(1000 + after));
-        Now { at, wall: "2026-03-02T09:15:00Z".parse().unwrap() }
+        let start: jiff::Timestamp = "2026-03-02T09:15:00Z".parse().unwrap();
+        Now { at, wall: start + jiff::SignedDuration::from_secs(after.cast_signed()) }
     }
 
     fn core() -> Core {
@@ -154,6 +155,7 @@ mod tests {
             lenient: false,
             language: None,
             credentials: Some(Credentials { user: "bob".into(), realm: None, servers, min: Hash::Md5 }),
+            server: None,
         };
         let mut core = Core::new(config, StdRng::seed_from_u64(7), moment(0)).unwrap();
         let mut out = Vec::new();
@@ -212,22 +214,23 @@ mod tests {
         for request in &second {
             answer(&mut core, request, "200 OK", "SIP-ETag: e1\r\nExpires: 600\r\n", &mut out);
         }
-        let expires_at = moment(600).at;
-        let (publisher, registration) = (core.uplink.publisher.as_mut(), core.uplink.registration.as_mut());
-        assert_eq!(publisher.unwrap().next_update(), Some(Update::Published { expires_at, current: true }));
-        assert_eq!(registration.unwrap().next_update(), Some(registration::Update::Registered { expires_at }));
+        let states = |core: &Core| {
+            let linked = core.linked();
+            let state = |link: &Option<Link>| link.as_ref().map(|link| link.state.clone()).unwrap_or_default();
+            (state(&linked.publication), state(&linked.registration))
+        };
+        let both = |word: &str| (word.to_owned(), word.to_owned());
+        assert_eq!(states(&core), both("standing"));
+        assert_eq!(core.linked().publication.as_ref().unwrap().expires_at, Some(moment(600).wall));
         // A sleep is told to both.
         core.handle(Input::Resumed, moment(10), &mut out);
+        assert_eq!(states(&core), both("unsure"));
         assert!(core.deadline().is_some_and(|at| at <= moment(13).at));
         core.handle(Input::Tick, moment(13), &mut out);
         let third = sent(&mut out);
         assert_eq!(third.iter().filter(|text| text.contains("CSeq: 3 ")).count(), 2, "{third:?}");
         core.handle(Input::SendFailed(SERVER.parse().unwrap()), moment(13), &mut out);
-        let (publisher, registration) = (core.uplink.publisher.as_mut(), core.uplink.registration.as_mut());
-        let (publisher, registration) = (publisher.unwrap(), registration.unwrap());
-        assert_eq!(publisher.next_update(), Some(Update::Unconfirmed));
-        assert!(matches!(publisher.next_update(), Some(Update::Failed { retry_at: Some(_), .. })));
-        assert_eq!(registration.next_update(), Some(registration::Update::Unconfirmed));
-        assert!(matches!(registration.next_update(), Some(registration::Update::Failed { retry_at: Some(_), .. })));
+        assert_eq!(states(&core), both("waiting"));
+        assert_eq!(core.linked().registration.as_ref().unwrap().code, Some(FailureCode::Connect));
     }
 }

@@ -198,7 +198,7 @@ pub(super) fn wall_of(at: Instant, now: Now) -> Timestamp {
     now.wall.checked_add(ahead).unwrap_or(now.wall)
 }
 
-fn code_of(cause: &Cause) -> FailureCode {
+pub(super) fn code_of(cause: &Cause) -> FailureCode {
     match cause {
         Cause::Unauthorized { why: Why::FalseServer, .. } => FailureCode::Untrusted,
         Cause::Refused { code, .. }
@@ -211,7 +211,7 @@ fn code_of(cause: &Cause) -> FailureCode {
 }
 
 /// Says in words why a subscription could not be had (WAT-16).
-fn explain(cause: &Cause) -> String {
+pub(super) fn explain(cause: &Cause) -> String {
     match cause {
         Cause::Refused { code, offers } => {
             let phrase = crate::sip::codec::reason_phrase(*code);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::presence::{
-    core::Now,
+    core::{Linked, Now},
     holds::{Hold, Holds, Lasts},
     info::{Device, FailureCode, Freshness, Note, PlaceIs, PresenceInfo, RawElement, TimeOffset, UserInput},
     pidf::Published,
@@ -336,6 +336,9 @@ pub struct Line {
     /// Of a publication: the statuses that I set, the one that is shown first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<Layer>,
+    /// Of a publication: how it stands at my server, if I work through one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Linked>,
     /// Of a publication: addresses at which others can watch me.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
@@ -423,6 +426,7 @@ impl Line {
             previous: None,
             watcher: None,
             layers: Vec::new(),
+            server: None,
             addresses: Vec::new(),
             message: None,
             document: None,
