@@ -77,7 +77,7 @@ pub enum Update {
         /// When the next attempt goes; none: no more, and this publisher is done.
         retry_at: Option<Instant>,
     },
-    /// Our own removal came to its end: the server keeps nothing that we know of.
+    /// Our own removal came to its end. What a server would not let go, or gave no tag to, is left to lapse.
     Removed,
 }
 
