@@ -2,6 +2,7 @@
 //! section 8).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod anything;
 mod changes;
 mod flow;
 mod hostile;

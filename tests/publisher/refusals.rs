@@ -277,3 +277,17 @@ fn pub_14_a_wrong_password_is_final_and_one_that_cannot_be_had_is_not() {
     server.accept(&proven, "e1");
     assert!(server.publisher.is_current());
 }
+
+#[test]
+fn pub_20_what_the_server_keeps_outlives_a_final_refusal() {
+    let mut server = Scripted::published(OPEN, "e1");
+    let refresh = server.wait(secs(3600));
+    server.answer(&refresh, "403 Forbidden", "");
+    let now = crate::world::moment(server.after());
+    let kept = server.publisher.saved(now.at, now.wall).expect("it has not lapsed");
+    assert_eq!(kept.entity_tag, "e1");
+    server.advance(secs(3600));
+    server.nothing();
+    let now = crate::world::moment(server.after());
+    assert_eq!(server.publisher.saved(now.at, now.wall), None);
+}

@@ -207,3 +207,20 @@ fn pub_15_an_answer_that_comes_too_late_or_twice_changes_nothing() {
     assert_eq!(server.updates.len(), 1);
     assert_eq!(server.wait(secs(3600)).header("SIP-If-Match"), "e1");
 }
+
+#[test]
+fn pub_15_the_outcome_of_somebody_else_s_request_changes_nothing() {
+    let mut server = Scripted::new();
+    server.publish(OPEN);
+    let initial = server.expect("PUBLISH");
+    // Whoever had the name before asked it.
+    server.act(|publisher, registration, step| {
+        registration.register(step);
+        publisher.failed(0, Failure::Timeout, step);
+        registration.failed(0, Failure::Timeout, step);
+        assert_eq!((publisher.renumber(0), registration.renumber(0)), (None, None));
+    });
+    assert_eq!((&server.updates[..], &server.turns[..]), (&[][..], &[][..]));
+    server.accept(&initial, "e1");
+    assert!(server.publisher.is_current());
+}
