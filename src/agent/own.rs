@@ -161,8 +161,11 @@ impl Own {
         self.rescheduled.notify_one();
         let kept = self.kept.now().await.err();
         // Known at once more often than not; what takes longer goes on without the command.
-        self.seat.client.published_within(SERVER_WITHIN).await?;
-        Ok(kept)
+        match self.seat.client.published_within(SERVER_WITHIN).await? {
+            // The name that it has at the server is kept too: without, the next run would add a twin (PUB-20).
+            Some(_) => Ok(self.kept.now().await.err()),
+            None => Ok(kept),
+        }
     }
 
     /// Ends holds when their time comes, for as long as it is polled.

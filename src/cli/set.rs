@@ -73,6 +73,11 @@ fn at_server(context: &Context, link: &Link) -> Result<(), Failed> {
             context.output.tell("the server shows it");
             Ok(())
         }
+        "waiting" if link.code.is_none() => {
+            let left = link.next_retry.map(|at| at.duration_since(jiff::Timestamp::now()).as_secs().max(0) + 1);
+            context.output.tell(&format!("the server shows it in {} s", left.unwrap_or(5)));
+            Ok(())
+        }
         "none" => Ok(()),
         _ => Err(failed(exit, "the server has not taken your status yet")
             .with_hint("it is kept and tried again: `sippresence me` says how it stands")),

@@ -1,18 +1,28 @@
 //! Kamailio 5.6 and later: our own program through a real presence server, with digest, over what it listens on.
 
-use std::{
-    net::UdpSocket,
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::{net::UdpSocket, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use sippresence::client::{Login, PasswordSource, PresenceClient, PresenceStatus, Secret};
 use tempfile::TempDir;
 
-use super::support::{Home, Peer, Process, Test, free_port, until, with_free_ports};
+use super::support::{Home, PATIENCE, Peer, Process, Test, free_port, until, with_free_ports};
 
-pub(crate) const TESTS: &[Test] = &[];
+pub(crate) const TESTS: &[Test] = &[
+    ("kamailio::shows_what_one_sets_to_the_other_and_forgets_it_at_the_end", shows),
+    ("kamailio::is_spoken_to_over_tcp_with_sha_256", over_tcp),
+    ("kamailio::pub_20_keeps_one_publication_over_a_kill_of_the_agent", killed),
+    ("kamailio::pub_08_is_published_at_afresh_after_it_lost_everything", forgot),
+    ("kamailio::aut_03_refuses_a_wrong_password_with_exit_code_4", wrong_password),
+    ("kamailio::knows_two_accounts_of_one_agent_and_one_that_fails_harms_not_the_other", two_accounts),
+    ("kamailio::pub_19_registers_who_wants_to_be_registered", registers),
+    ("kamailio::is_worked_through_by_the_library", library),
+    ("kamailio::pub_07_ends_with_the_last_of_many_states", many),
+];
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/kamailio/kamailio.cfg");
 /// Where Debian's package has the tables.
@@ -73,8 +83,8 @@ fn make_tables(folder: &Path) {
     }
     let script = folder.join("tables.sql");
     std::fs::write(&script, sql).unwrap();
-    let made = Command::new("sqlite3").arg(folder.join("presence.db")).arg(format!(".read {}", script.display()));
-    let made = { made }.output().unwrap();
+    let read = format!(".read {}", script.display());
+    let made = Command::new("sqlite3").arg(folder.join("presence.db")).arg(read).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
@@ -119,4 +129,263 @@ fn launch(peer: &Peer, folder: &Path, port: u16, how: How) -> Result<Process, St
     .then_some(())
     .ok_or_else(|| process.stderr())?;
     Ok(process)
+}
+
+impl Drop for Kamailio {
+    /// Told to end, it ends its children too; killed, it would leave them.
+    fn drop(&mut self) {
+        if self.process.ended().is_none() {
+            self.process.signal(Signal::SIGTERM);
+            self.process.wait();
+        }
+    }
+}
+
+impl Kamailio {
+    /// Makes a home with accounts at this server, the first of them the usual one.
+    fn home(&self, accounts: &[&str], more: &str) -> Home {
+        self.home_with(accounts, "", more)
+    }
+
+    /// The same, with parameters of the proxy.
+    fn home_with(&self, accounts: &[&str], parameters: &str, more: &str) -> Home {
+        let home = Home::new("somebody");
+        let mut text = format!("default_account = \"{}\"\n", accounts[0]);
+        for account in accounts {
+            let file = home.path(&format!("{account}.pw"));
+            std::fs::write(&file, format!("{account}-pw\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+            text.push_str(&format!(
+                "[account.{account}]\naddress = \"sip:{account}@sip.test\"\n\
+                 outbound_proxy = \"sip:127.0.0.1:{}{parameters}\"\npassword_file = \"{}\"\n",
+                self.port,
+                file.display()
+            ));
+        }
+        home.write("config.toml", &format!("{text}{more}"));
+        home
+    }
+
+    /// Returns the entity-tags of a user's publications, as the server has them.
+    fn tags(&self, user: &str) -> Vec<String> {
+        let query = format!("select etag from presentity where username = '{user}'");
+        let database = self.folder.path().join("presence.db");
+        let found = Command::new("sqlite3").arg(database).arg(query).output().unwrap();
+        String::from_utf8_lossy(&found.stdout).lines().map(str::to_owned).collect()
+    }
+}
+
+/// Returns exit code, stdout and stderr of our program.
+fn ended(home: &Home, arguments: &[&str]) -> (i32, String, String) {
+    let output = home.command(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// An agent that a command started; it is told to end when its test does.
+struct AgentOf<'a>(&'a Home);
+
+impl Drop for AgentOf<'_> {
+    fn drop(&mut self) {
+        // It may have been stopped by the test.
+        let _ = self.0.command(&["agent", "stop", "-q"]).output();
+    }
+}
+
+impl AgentOf<'_> {
+    fn kill(&self) {
+        let status: Value = serde_json::from_str(&self.0.run(&["agent", "status", "--json"])).unwrap();
+        let pid = Pid::from_raw(i32::try_from(status["pid"].as_i64().unwrap()).unwrap());
+        kill(pid, Signal::SIGKILL).unwrap();
+        until("the agent is gone", || {
+            let there = std::path::Path::new(&format!("/proc/{pid}")).exists();
+            if there { Err("it is there") } else { Ok(()) }
+        });
+    }
+}
+
+fn watch(home: &Home, target: &str) -> Process {
+    Process::start(&mut home.command(&["watch", "--json", target]))
+}
+
+fn shows(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let (alice, bob) = (server.home(&["alice"], ""), server.home(&["bob"], ""));
+    let agent = AgentOf(&alice);
+    let (code, _, err) = ended(&alice, &["set", "busy", "--note", "<meeting> & \"more\" \u{2615}"]);
+    assert_eq!((code, err.lines().last()), (0, Some("the server shows it")), "{err}");
+    let mut seen = watch(&bob, "alice");
+    let first = seen.line("a first state", |line| line["kind"] == "snapshot" && line["status"] != "unknown");
+    assert_eq!(
+        (&first["status"], &first["note"]),
+        (&json!("busy"), &json!("<meeting> & \"more\" \u{2615}")),
+        "{first}"
+    );
+    assert!(first["subscription"]["route"].as_str().unwrap().contains("account's domain"), "{first}");
+    alice.run(&["set", "dnd"]);
+    seen.line("the next", |line| line["status"] == "dnd" && line["freshness"] == "fresh");
+    // To us `offline` and to have nothing there are one thing.
+    alice.run(&["set", "available"]);
+    seen.line("the next", |line| line["status"] == "available");
+    assert_eq!(server.tags("alice").len(), 1);
+    drop(agent);
+    until("nothing is left there", || {
+        let tags = server.tags("alice");
+        if tags.is_empty() { Ok(()) } else { Err(tags.join(" ")) }
+    });
+    seen.line("nobody says available", |line| line["status"] != "available");
+}
+
+fn over_tcp(peer: &Peer) {
+    let server = Kamailio::start(peer, How { sha256: true, ..USUAL });
+    let parameters = ";transport=tcp";
+    let alice = server.home_with(&["alice"], parameters, "[auth]\nmin = \"sha-256\"\n");
+    let bob = server.home_with(&["bob"], parameters, "");
+    let _agent = AgentOf(&alice);
+    let long = "n".repeat(1000);
+    assert_eq!(ended(&alice, &["set", "away", "--note", &long]).0, 0);
+    let (code, out, err) = ended(&bob, &["show", "--json", "alice"]);
+    assert_eq!(code, 0, "{err}");
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&shown["status"], shown["note"].as_str().unwrap().len()), (&json!("away"), 1000));
+}
+
+fn killed(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let (alice, bob) = (server.home(&["alice"], ""), server.home(&["bob"], ""));
+    let agent = AgentOf(&alice);
+    alice.run(&["set", "busy"]);
+    let mut seen = watch(&bob, "alice");
+    seen.line("a first state", |line| line["status"] == "busy");
+    agent.kill();
+    alice.run(&["set", "away", "--note", "told by the next run"]);
+    let change = seen.line("the next", |line| line["note"] == "told by the next run");
+    assert_eq!(change["devices"].as_array().unwrap().len(), 1, "no twin: {change}");
+    assert_eq!(server.tags("alice").len(), 1);
+    alice.run(&["agent", "restart"]);
+    until("it is known again how it stands", || {
+        let me = alice.run(&["me"]);
+        if me.contains("at the server  yes, until ") { Ok(()) } else { Err(me) }
+    });
+    assert_eq!(server.tags("alice").len(), 1);
+}
+
+fn forgot(peer: &Peer) {
+    let mut server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice"], "[publish]\nexpires = \"1h\"\n");
+    let _agent = AgentOf(&alice);
+    alice.run(&["set", "busy"]);
+    server.restart(peer, true);
+    assert!(server.tags("alice").is_empty());
+    // The next change meets a server that knows no tag of ours.
+    until("the change is taken", || {
+        let (code, _, err) = ended(&alice, &["set", "away", "--note", "afresh"]);
+        if code == 0 { Ok(()) } else { Err(err) }
+    });
+    let bob = server.home(&["bob"], "");
+    until("it is shown", || {
+        let (_, out, _) = ended(&bob, &["show", "alice"]);
+        if out.contains("\taway: afresh") { Ok(()) } else { Err(out) }
+    });
+    assert_eq!(server.tags("alice").len(), 1);
+}
+
+fn wrong_password(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice"], "");
+    std::fs::write(alice.path("alice.pw"), "wrong \" p\u{e4}ss\n").unwrap();
+    let _agent = AgentOf(&alice);
+    let (code, _, err) = ended(&alice, &["set", "busy"]);
+    assert_eq!(code, 4, "{err}");
+    let line = err.lines().find(|line| line.starts_with("sippresence: ")).unwrap();
+    assert!(line.starts_with("sippresence: the server does not take your status: 407 "), "{line}");
+    let (code, _, err) = ended(&alice, &["show", "bob"]);
+    assert_eq!(code, 4, "{err}");
+    // What is set is in force for those who watch directly, and nothing of the password is anywhere.
+    assert!(alice.run(&["me"]).contains("you are        busy"));
+    let log = std::fs::read_to_string(alice.path("state/sippresence/agent.log")).unwrap();
+    let state = std::fs::read_to_string(alice.path("state/sippresence/agent.json")).unwrap();
+    assert!(!log.contains("p\u{e4}ss") && !state.contains("p\u{e4}ss"));
+}
+
+fn two_accounts(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let home = server.home(&["alice", "bob"], "");
+    std::fs::write(home.path("alice.pw"), "wrong\n").unwrap();
+    let _agent = AgentOf(&home);
+    let (code, _, err) = ended(&home, &["-a", "alice", "set", "busy"]);
+    assert_eq!(code, 4, "{err}");
+    assert_eq!(ended(&home, &["-a", "bob", "set", "away", "--note", "from bob"]).0, 0);
+    let (code, out, err) = ended(&home, &["-a", "bob", "show", "bob"]);
+    assert_eq!((code, out.contains("\taway: from bob")), (0, true), "{out}{err}");
+    assert!(home.run(&["-a", "alice", "me"]).starts_with("you are        busy\n"));
+    let (code, _, err) = ended(&home, &["-a", "carol", "set", "busy"]);
+    assert_eq!(code, 3);
+    assert_eq!(err, "sippresence: there is no account \"carol\"\nhint: the configuration has alice, bob\n");
+    let status = home.run(&["agent", "status", "--json"]);
+    assert!(status.contains("{\"name\":\"bob\",\"address\":\"sip:bob@sip.test\"}"), "{status}");
+}
+
+fn registers(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice"], "register = \"always\"\n");
+    let _agent = AgentOf(&alice);
+    alice.run(&["agent", "start"]);
+    until("alice is registered", || {
+        let me = alice.run(&["me"]);
+        if me.contains("registered   yes, until ") { Ok(()) } else { Err(me) }
+    });
+}
+
+fn library(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let proxy = format!("sip:127.0.0.1:{}", server.port);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = |user: &str| {
+            let password = PasswordSource::known(Secret::new(format!("{user}-pw")));
+            let login = Login::new(user, password).server("127.0.0.1");
+            PresenceClient::builder(&format!("sip:{user}@127.0.0.1")).any_port().login(login)
+        };
+        let (alice, bob) = (client("alice").bind().await.unwrap(), client("bob").bind().await.unwrap());
+        alice.register(&proxy).await.unwrap();
+        bob.register(&proxy).await.unwrap();
+        alice.presence(PresenceStatus::Available).note("Working from home").await.unwrap();
+        let mut watcher = bob.watch("alice").await.unwrap();
+        let next = async {
+            loop {
+                let presence = watcher.recv().await.unwrap();
+                if presence.status == PresenceStatus::Available {
+                    return presence;
+                }
+            }
+        };
+        let presence = tokio::time::timeout(PATIENCE, next).await.unwrap();
+        assert_eq!(presence.note.as_deref(), Some("Working from home"));
+        let again = alice.register(&proxy).await.unwrap_err();
+        assert!(again.to_string().contains("registered already"), "{again}");
+        let stranger = PresenceClient::builder("sip:dave@127.0.0.1").any_port().bind().await.unwrap();
+        let refused = stranger.register(&proxy).await.unwrap_err().to_string();
+        assert!(refused.starts_with("the server does not register us: 401"), "{refused}");
+        alice.stop().await;
+        bob.stop().await;
+    });
+    until("nothing is left there", || if server.tags("alice").is_empty() { Ok(()) } else { Err("a publication") });
+}
+
+fn many(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let (alice, bob) = (server.home(&["alice"], ""), server.home(&["bob"], ""));
+    let _agent = AgentOf(&alice);
+    alice.run(&["set", "available"]);
+    let mut setting: Vec<Process> =
+        (0..8).map(|n| Process::start(&mut alice.command(&["set", "busy", "--note", &n.to_string(), "-q"]))).collect();
+    for set in &mut setting {
+        set.wait();
+    }
+    // Which came last only the agent knows; the server has to end with the same.
+    let me: Value = serde_json::from_str(&alice.run(&["me", "--json"])).unwrap();
+    let mut seen = watch(&bob, "alice");
+    seen.line("the last state", |line| line["note"] == me["note"] && line["freshness"] == "fresh");
+    assert_eq!(server.tags("alice").len(), 1);
 }

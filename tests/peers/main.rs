@@ -1,4 +1,4 @@
-//! Programs that we did not write, on the other end of a real wire: baresip and `SIPp` on loopback.
+//! Programs that we did not write, on the other end of a real wire: baresip, `SIPp` and Kamailio on loopback.
 //!
 //! A test whose program is not on this machine is listed as ignored, with the reason as its kind; with
 //! `SIPPRESENCE_REQUIRE_PEERS=1` it fails. Ports are the kernel's choice, files lie in temporary folders, and
@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod baresip;
+mod kamailio;
 mod sipp;
 mod support;
 
@@ -17,7 +18,11 @@ use support::Peer;
 fn main() {
     let arguments = Arguments::from_args();
     let required = std::env::var("SIPPRESENCE_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-    let peers = [(Peer::find_baresip(), baresip::TESTS), (Peer::find("sipp"), sipp::TESTS)];
+    let peers = [
+        (Peer::find_baresip(), baresip::TESTS),
+        (Peer::find("sipp"), sipp::TESTS),
+        (Peer::find_kamailio(), kamailio::TESTS),
+    ];
     let mut trials = Vec::new();
     let mut skipped = Vec::new();
     for (peer, tests) in peers {

@@ -58,6 +58,26 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Finds Kamailio with its presence modules, and what makes its tables.
+    pub(crate) fn find_kamailio() -> Result<Self, String> {
+        let peer = ["kamailio", "/usr/sbin/kamailio"].into_iter().find_map(|name| {
+            let path = PathBuf::from(name);
+            if path.is_absolute() {
+                path.is_file().then(|| Self { program: path, modules: PathBuf::new() })
+            } else {
+                Self::find(name).ok()
+            }
+        });
+        let peer = peer.ok_or("no kamailio on this machine")?;
+        Self::find("sqlite3")?;
+        if !Path::new("/usr/share/kamailio/db_sqlite/presence-create.sql").is_file() {
+            return Err("no tables of kamailio's sqlite modules on this machine".to_owned());
+        }
+        Ok(peer)
+    }
+}
+
 /// Looks until there is something to see; panics with the last obstacle when patience ends.
 pub(crate) fn until<T, E: fmt::Display>(what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
     let deadline = Instant::now() + PATIENCE;

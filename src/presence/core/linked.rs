@@ -174,7 +174,7 @@ impl Core {
             publisher.remove(&mut step);
         }
         if !publisher.is_current() {
-            Arc::make_mut(&mut self.linked).publication = Some(Link::of("trying"));
+            Arc::make_mut(&mut self.linked).publication = Some(on_its_way(publisher, now));
             out.changed.insert(Key::Server);
         }
     }
@@ -202,11 +202,14 @@ impl Core {
     /// Follows the turns of our publication and our binding.
     pub(super) fn follow_server(&mut self, now: Now, out: &mut Outbox) {
         let wall = |at: Instant| wall_of(at, now);
-        while let Some(update) = self.uplink.publisher.as_mut().and_then(Publisher::next_update) {
+        while let Some((update, on_its_way)) = self.uplink.publisher.as_mut().and_then(|publisher| {
+            let update = publisher.next_update()?;
+            Some((update, on_its_way(publisher, now)))
+        }) {
             let link = match update {
                 publisher::Update::Published { expires_at, current: true } => Link::standing(wall(expires_at)),
                 // The newest one follows.
-                publisher::Update::Published { current: false, .. } | publisher::Update::Lapsed => Link::of("trying"),
+                publisher::Update::Published { current: false, .. } | publisher::Update::Lapsed => on_its_way,
                 publisher::Update::Unconfirmed => Link::of("unsure"),
                 publisher::Update::Removed => Link::of("none"),
                 publisher::Update::Flawed(header) => {
@@ -241,4 +244,12 @@ impl Core {
             out.changed.insert(Key::Server);
         }
     }
+}
+
+/// Says how a state stands that the server does not have yet: changes are at least five seconds apart (PUB-16), and what
+/// waits for that has not failed.
+fn on_its_way(publisher: &Publisher, now: Now) -> Link {
+    let standing = publisher.standing();
+    let next_retry = standing.retry_at.filter(|_| standing.state == "waiting").map(|at| wall_of(at, now));
+    Link { next_retry, ..Link::of(if next_retry.is_some() { "waiting" } else { "trying" }) }
 }
