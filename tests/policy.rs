@@ -12,7 +12,10 @@ use sippresence::{
         event::WatcherGrade,
         policy::Action,
     },
-    sip::effect::Effect,
+    sip::{
+        effect::Effect,
+        locate::{Answer, Question},
+    },
 };
 use world::{Ask, BOB, Msg, Script, config, ms, policy, secs};
 
@@ -167,9 +170,14 @@ fn pol_19_a_host_name_counts_once_it_resolves_to_the_address_that_answered() {
     let (local, remote) = (BOB.parse().unwrap(), notify.to);
     let bytes = answer.replace("\r\r\n", "\r\n");
     script.core.handle(Input::Datagram { local, remote, bytes: bytes.as_bytes() }, now, &mut out);
-    let [Effect::Resolve { query, host, .. }] = &out.effects[..] else { panic!("{:?}", out.effects) };
+    let [Effect::Resolve { query, question: Question::Addresses { host, .. } }] = &out.effects[..] else {
+        panic!("{:?}", out.effects)
+    };
     assert_eq!(host, "alice-laptop");
-    script.input(Input::Resolved { query: *query, answer: Ok(vec!["192.0.2.10:5060".parse().unwrap()]) });
+    script.input(Input::Resolved {
+        query: *query,
+        answer: Ok(Answer::Addresses(vec!["192.0.2.10:5060".parse().unwrap()])),
+    });
     assert_eq!(script.expect("NOTIFY").header("Subscription-State"), "active;expires=300");
 }
 

@@ -11,6 +11,7 @@ use sippresence::sip::{
     codec::{Framing, decode},
     effect::Effect,
     endpoint::{Endpoint, EndpointConfig, Event, ServerId},
+    locate::TRANSPORTS,
     time::Instant,
     transaction::Timing,
     transport::{Flow, Transport},
@@ -29,6 +30,7 @@ impl Slow {
         let config = EndpointConfig {
             timing: Timing::default(),
             locals: vec![address(BOB)],
+            transports: TRANSPORTS,
             allow_events: "presence",
             accept: "application/pidf+xml",
         };

@@ -34,6 +34,7 @@ use crate::{
     sip::{
         auth::AccountId,
         effect::{Effect, QueryId},
+        locate::{Answer, Question},
         transport::{ConnId, Flow, Packet, Transport},
         uri::Uri,
     },
@@ -108,8 +109,8 @@ pub(super) struct Driver {
     accepted: u64,
     stream_events: mpsc::Receiver<StreamEvent>,
     stream_sender: mpsc::Sender<StreamEvent>,
-    answers: mpsc::Receiver<(QueryId, Result<Vec<SocketAddr>, String>)>,
-    answer_sender: mpsc::Sender<(QueryId, Result<Vec<SocketAddr>, String>)>,
+    answers: mpsc::Receiver<(QueryId, Result<Answer, String>)>,
+    answer_sender: mpsc::Sender<(QueryId, Result<Answer, String>)>,
     passwords: Option<PasswordSource>,
     secrets: mpsc::Receiver<(AccountId, Result<Secret, String>)>,
     secret_sender: mpsc::Sender<(AccountId, Result<Secret, String>)>,
@@ -130,7 +131,7 @@ enum Wake {
     Datagrams(io::Result<(SocketAddr, usize)>),
     Accepted(tokio::net::TcpStream),
     Stream(StreamEvent),
-    Answer(QueryId, Result<Vec<SocketAddr>, String>),
+    Answer(QueryId, Result<Answer, String>),
     Secret(AccountId, Result<Secret, String>),
     Writable,
     Pump,
@@ -462,10 +463,17 @@ impl Driver {
                         handle.close();
                     }
                 }
-                Effect::Resolve { query, host, port } => {
+                Effect::Resolve { query, question } => {
                     let answers = self.answer_sender.clone();
                     tokio::spawn(async move {
-                        let answer = resolve::lookup(&host, port).await.map_err(|error| error.to_string());
+                        let answer = match question {
+                            Question::Naptr { .. } => Ok(Answer::Naptr(Vec::new())),
+                            Question::Srv { .. } => Ok(Answer::Srv(Vec::new())),
+                            Question::Addresses { host, port } => {
+                                let found = resolve::lookup(&host, port).await;
+                                found.map(Answer::Addresses).map_err(|error| error.to_string())
+                            }
+                        };
                         // A loop that ended needs no answer.
                         let _ = answers.send((query, answer)).await;
                     });

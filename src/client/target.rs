@@ -51,12 +51,10 @@ pub fn parse_target(target: &str, default_host: &str) -> Result<Uri, TargetError
     let uri = uri.map_err(|error| malformed(error.to_string()))?;
     let view = uri.as_ref();
     if view.scheme() == Scheme::Pres {
-        // RFC 3859: without a server of its own kind, the same user and host by SIP.
-        let user = view.user().map_or(String::new(), |user| format!("{user}@"));
-        let sip = format!("sip:{user}{}", view.host_text());
-        return sip.parse().map_err(|error: UriError| malformed(error.to_string()));
+        // Which server has it is found out when it is asked; by then it must have a form that SIP carries.
+        view.to_sip().map_err(|error| malformed(error.to_string()))?;
     }
-    locate::plan(&view)
+    locate::plan(&view, locate::TRANSPORTS)
         .map_err(|error| TargetError::Unreachable { target: target.to_owned(), reason: error.to_string() })?;
     Ok(uri)
 }
@@ -83,7 +81,7 @@ mod tests {
             ("alice@192.168.1.100:5060", "sip:alice@192.168.1.100:5060"),
             ("alice@[::1]:5070", "sip:alice@[::1]:5070"),
             ("sip:alice@host;transport=tcp", "sip:alice@host;transport=tcp"),
-            ("pres:alice@host", "sip:alice@host"),
+            ("pres:alice@host", "pres:alice@host"),
             ("$(rm -rf ~)", "sip:$(rm%20-rf%20~)@127.0.0.1"),
             ("ünï☕@host", "sip:%C3%BCn%C3%AF%E2%98%95@host"),
         ] {

@@ -42,6 +42,7 @@ use crate::sip::{
         publisher::SavedPublication,
         subscriber::Subscriber,
     },
+    locate::{self, Answer},
     message::Method,
     time::Instant,
     transaction::Timing,
@@ -140,8 +141,8 @@ pub enum Input<'a> {
     Resolved {
         /// Which.
         query: QueryId,
-        /// The addresses, or why there are none.
-        answer: Result<Vec<SocketAddr>, String>,
+        /// What was found, or why nothing was.
+        answer: Result<Answer, String>,
     },
     /// The password of an account came, or the reason why it cannot be had.
     Secret {
@@ -224,6 +225,7 @@ impl Core {
         let endpoint = EndpointConfig {
             timing: config.timing,
             locals: config.locals.clone(),
+            transports: locate::TRANSPORTS,
             allow_events: PRESENCE.name,
             accept: PRESENCE.content_type,
         };
@@ -272,11 +274,12 @@ impl Core {
                 }
             }
             Input::Closed(conn) => self.endpoint.stream_closed(conn, now.at, &mut out.effects),
-            Input::SendFailed(remote) => self.endpoint.send_failed(remote),
+            Input::SendFailed(remote) => self.endpoint.send_failed(remote, now.at, &mut out.effects),
             Input::Resolved { query, answer } => {
-                let answer = answer.as_deref().map_err(String::as_str);
-                if !self.endpoint.resolved(query, answer, now.at, &mut out.effects) {
-                    self.watcher_resolved(query, answer.unwrap_or_default(), now, out);
+                if let Some(Ok(Answer::Addresses(addresses))) =
+                    self.endpoint.resolved(query, answer, now.at, &mut out.effects)
+                {
+                    self.watcher_resolved(query, &addresses, now, out);
                 }
             }
             Input::Secret { account, answer } => self.endpoint.secret(account, answer, now.at),

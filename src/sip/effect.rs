@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     auth::AccountId,
+    locate::Question,
     transport::{ConnId, Packet, Transport},
 };
 
@@ -46,14 +47,12 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
-    /// Look up the addresses of a host name.
+    /// Look something up; its answer follows, or the reason why there is none.
     Resolve {
         /// What the answer will bear.
         query: QueryId,
-        /// The name.
-        host: String,
-        /// The port that the answer's addresses are to have.
-        port: u16,
+        /// What.
+        question: Question,
     },
     /// Get the password of an account; [`Endpoint::secret`](super::endpoint::Endpoint::secret) takes it, late or never.
     AskSecret {

@@ -7,6 +7,7 @@
 
 mod challenged;
 mod client;
+mod hunt;
 mod render;
 mod server;
 mod streams;
@@ -23,6 +24,7 @@ use thiserror::Error;
 use self::{
     challenged::Accounts,
     client::Clients,
+    hunt::Aside,
     render::{finish_response, response_head},
     server::Servers,
     streams::Streams,
@@ -57,6 +59,8 @@ pub struct EndpointConfig {
     pub timing: Timing,
     /// Our addresses; each has UDP and TCP on the same port.
     pub locals: Vec<SocketAddr>,
+    /// What carries our requests, the preferred first; see [`locate::TRANSPORTS`](super::locate::TRANSPORTS).
+    pub transports: &'static [Transport],
     /// What Allow-Events lists.
     pub allow_events: &'static str,
     /// What Accept lists in an answer to OPTIONS.
@@ -196,6 +200,8 @@ pub struct Endpoint<U> {
     timers: Timers<Timer>,
     /// Peers that turned out to have no TCP, with the time until which that is remembered (TRN-03).
     datagram_only: HashMap<SocketAddr, Instant>,
+    /// Targets that were of no use (RES-16).
+    aside: Aside,
     failures: VecDeque<(U, Failure)>,
     counters: Counters,
     queries: u64,
@@ -214,6 +220,7 @@ impl<U: Copy> Endpoint<U> {
             streams: Streams::default(),
             timers: Timers::default(),
             datagram_only: HashMap::new(),
+            aside: Aside::default(),
             failures: VecDeque::new(),
             counters: Counters::default(),
             queries: 0,
@@ -223,6 +230,11 @@ impl<U: Copy> Endpoint<U> {
     /// Returns the base timers.
     pub fn timing(&self) -> &Timing {
         &self.config.timing
+    }
+
+    /// Returns what carries our requests, for [`locate::plan`](super::locate::plan).
+    pub fn transports(&self) -> &'static [Transport] {
+        self.config.transports
     }
 
     /// Returns our addresses.

@@ -1,6 +1,12 @@
 //! Where a request goes: the rules of RFC 3263 as a plan that asks for look-ups instead of making them.
 //!
-//! Names are looked up by the system's resolver; NAPTR and SRV are not asked yet.
+//! [`plan`] reads a URI; what is not an address already is a [`Search`], which names its [`Question`]s, takes their
+//! [`Answer`]s in any order, and ends with the [`Target`]s in the order in which they are to be tried. Who asks, with
+//! what patience and from which cache is the net's matter; which target lives is the endpoint's.
+
+mod record;
+mod search;
+mod srv;
 
 use std::net::SocketAddr;
 
@@ -11,25 +17,29 @@ use super::{
     uri::{Host, Scheme, UriRef},
 };
 
+pub use record::{Answer, Naptr, Question, Srv};
+pub use search::{Search, Step};
+
+/// The transports that this program has. Whoever adds TLS puts it first: the order is that of our preference where a
+/// domain has none of its own (RFC 3263 §4.1).
+pub const TRANSPORTS: &[Transport] = &[Transport::Tcp, Transport::Udp];
+
+/// One place to send a request to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// What carries it.
+    pub transport: Transport,
+    /// Where to.
+    pub remote: SocketAddr,
+}
+
 /// Where to send a request for one URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Straight to this address.
-    Address {
-        /// What carries it.
-        transport: Transport,
-        /// Where to.
-        remote: SocketAddr,
-    },
-    /// To an address of this host, which has to be looked up first.
-    Lookup {
-        /// What carries it.
-        transport: Transport,
-        /// The name to look up.
-        host: String,
-        /// The port at each of its addresses.
-        port: u16,
-    },
+    Address(Target),
+    /// To where a name leads, which has to be found out first.
+    Lookup(Box<Search>),
 }
 
 /// Why there is no way to a URI.
@@ -46,76 +56,61 @@ pub enum LocateError {
     Tls,
 }
 
-/// Plans the way to a URI: the first Route if there is one, else the request-URI (RFC 3263 §4).
+/// Plans the way to a URI, the first Route if there is one, else the request-URI, by `supported` transports, the
+/// preferred first (RFC 3263 §4).
 ///
 /// # Errors
 /// When its scheme or transport is none of ours; `sips:` and `transport=tls` never fall back to clear text.
-pub fn plan(uri: &UriRef<'_>) -> Result<Plan, LocateError> {
+pub fn plan(uri: &UriRef<'_>, supported: &'static [Transport]) -> Result<Plan, LocateError> {
     let secure = match uri.scheme() {
         Scheme::Sip | Scheme::Pres => false,
         Scheme::Sips => true,
         Scheme::Tel | Scheme::Other => return Err(LocateError::Scheme(format!("{}:", uri.scheme_text()))),
     };
-    let transport = match uri.transport() {
-        Some(token) => Transport::from_token(token).ok_or_else(|| LocateError::Transport(token.to_owned()))?,
-        None if secure => Transport::Tls,
-        None => Transport::Udp,
+    let asked = match uri.transport() {
+        Some(token) => Some(Transport::from_token(token).ok_or_else(|| LocateError::Transport(token.to_owned()))?),
+        None => None,
     };
-    if secure || transport == Transport::Tls {
+    let asked = match asked {
+        // RFC 3261 §26.2.2: what `sips:` names is what TLS runs on.
+        Some(Transport::Tcp) if secure => Some(Transport::Tls),
+        Some(Transport::Udp) if secure => return Err(LocateError::Transport("udp under sips:".to_owned())),
+        asked => asked,
+    };
+    let fallback = asked.unwrap_or(if secure { Transport::Tls } else { Transport::Udp });
+    if !supported.contains(&fallback) {
+        let Transport::Tls = fallback else { return Err(LocateError::Transport(fallback.token().to_lowercase())) };
         return Err(LocateError::Tls);
     }
-    let port = uri.port().unwrap_or_else(|| transport.default_port());
     // RFC 3261 §19.1.1: maddr overrides the host as the place to go to.
     let host = match uri.param("maddr").filter(|maddr| !maddr.is_empty()) {
         Some(maddr) => maddr.parse().map_or(Host::Name(maddr), Host::Ip),
         None => uri.host(),
     };
-    Ok(match host {
-        Host::Ip(ip) => Plan::Address { transport, remote: SocketAddr::new(ip, port) },
-        Host::Name(name) => Plan::Lookup { transport, host: name.to_owned(), port },
-    })
+    let name = match host {
+        Host::Ip(ip) => {
+            let port = uri.port().unwrap_or_else(|| fallback.default_port());
+            return Ok(Plan::Address(Target { transport: fallback, remote: SocketAddr::new(ip, port) }));
+        }
+        Host::Name(name) => name,
+    };
+    let search = match (uri.port(), asked) {
+        (Some(port), _) => Search::addresses(name, fallback, port),
+        // No zone has records for these: they are this machine's or this network's own.
+        _ if is_local(name) => Search::addresses(name, fallback, fallback.default_port()),
+        (None, Some(transport)) => Search::service(name, transport),
+        (None, None) if uri.scheme() == Scheme::Pres => Search::presence(name, supported),
+        (None, None) => Search::domain(name, secure, supported),
+    };
+    Ok(Plan::Lookup(Box::new(search)))
+}
+
+/// Returns whether a name is of one label, or of the domains that never are in the DNS (RFC 6761, RFC 6762).
+fn is_local(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    !name.contains('.') || last.eq_ignore_ascii_case("local") || last.eq_ignore_ascii_case("localhost")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn planned(uri: &str) -> Result<Plan, LocateError> {
-        plan(&UriRef::parse(uri).unwrap())
-    }
-
-    #[allow(clippy::unnecessary_wraps, reason = "it is compared with what a plan returns")]
-    fn address(transport: Transport, remote: &str) -> Result<Plan, LocateError> {
-        Ok(Plan::Address { transport, remote: remote.parse().unwrap() })
-    }
-
-    #[allow(clippy::unnecessary_wraps, reason = "it is compared with what a plan returns")]
-    fn lookup(transport: Transport, host: &str, port: u16) -> Result<Plan, LocateError> {
-        Ok(Plan::Lookup { transport, host: host.to_owned(), port })
-    }
-
-    #[test]
-    fn res_01_maddr_replaces_the_host() {
-        assert_eq!(planned("sip:u@example.com;maddr=192.0.2.9"), address(Transport::Udp, "192.0.2.9:5060"));
-    }
-
-    #[test]
-    fn res_02_a_numeric_host_needs_no_look_up() {
-        assert_eq!(planned("sip:u@192.0.2.1"), address(Transport::Udp, "192.0.2.1:5060"));
-        assert_eq!(planned("sip:u@192.0.2.1:5070;transport=tcp"), address(Transport::Tcp, "192.0.2.1:5070"));
-        assert_eq!(planned("sip:u@[2001:db8::1]"), address(Transport::Udp, "[2001:db8::1]:5060"));
-        assert_eq!(planned("sips:u@192.0.2.1"), Err(LocateError::Tls));
-    }
-
-    #[test]
-    fn res_03_an_explicit_port_asks_for_addresses_only() {
-        assert_eq!(planned("sip:u@h:5070"), lookup(Transport::Udp, "h", 5070));
-        assert_eq!(planned("pres:u@example.com"), lookup(Transport::Udp, "example.com", 5060));
-    }
-
-    #[test]
-    fn an_unknown_transport_or_scheme_is_an_error_that_names_it() {
-        assert_eq!(planned("sip:u@h;transport=sctp").unwrap_err().to_string(), "transport sctp is not supported");
-        assert_eq!(planned("tel:+1201555").unwrap_err().to_string(), "tel: addresses cannot be reached by SIP");
-    }
-}
+mod tests;

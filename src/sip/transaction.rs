@@ -60,7 +60,15 @@ pub struct ClientTransaction {
 #[derive(Clone, Copy, Debug)]
 enum ClientPhase {
     /// Trying, or Proceeding once a provisional response came.
-    Calling { proceeding: bool, resend_at: Option<Instant>, interval: Duration, left: Resends, fail_at: Instant },
+    Calling {
+        proceeding: bool,
+        resend_at: Option<Instant>,
+        interval: Duration,
+        left: Resends,
+        fail_at: Instant,
+        /// When silence is taken for absence, where there is somewhere else to go.
+        silent_until: Option<Instant>,
+    },
     /// A final response was delivered; repetitions are swallowed until Timer K.
     Completed { until: Instant },
 }
@@ -71,14 +79,31 @@ impl ClientTransaction {
         let resend_at = (!stream && resends != Resends::AtMost(0)).then(|| now + timing.t1);
         let fail_at = now + timing.transaction();
         Self {
-            phase: ClientPhase::Calling { proceeding: false, resend_at, interval: timing.t1, left: resends, fail_at },
+            phase: ClientPhase::Calling {
+                proceeding: false,
+                resend_at,
+                interval: timing.t1,
+                left: resends,
+                fail_at,
+                silent_until: None,
+            },
         }
+    }
+
+    /// Makes it time out already at `until`, unless anything at all was heard by then.
+    pub fn heard_until(mut self, until: Instant) -> Self {
+        if let ClientPhase::Calling { silent_until, .. } = &mut self.phase {
+            *silent_until = Some(until);
+        }
+        self
     }
 
     /// Returns when [`on_timer`](Self::on_timer) has something to do.
     pub fn deadline(&self) -> Instant {
         match self.phase {
-            ClientPhase::Calling { resend_at, fail_at, .. } => resend_at.map_or(fail_at, |at| at.min(fail_at)),
+            ClientPhase::Calling { resend_at, fail_at, silent_until, .. } => {
+                [resend_at, silent_until].into_iter().flatten().fold(fail_at, std::cmp::min)
+            }
             ClientPhase::Completed { until } => until,
         }
     }
@@ -86,7 +111,9 @@ impl ClientTransaction {
     /// Returns what is due; to be called at the deadline.
     pub fn on_timer(&mut self, timing: &Timing, now: Instant) -> Option<ClientTimer> {
         match &mut self.phase {
-            ClientPhase::Calling { fail_at, .. } if now >= *fail_at => Some(ClientTimer::TimedOut),
+            ClientPhase::Calling { fail_at, silent_until, .. } if now >= silent_until.unwrap_or(*fail_at) => {
+                Some(ClientTimer::TimedOut)
+            }
             ClientPhase::Calling { proceeding, resend_at, interval, left, .. } => {
                 let due = resend_at.filter(|at| now >= *at)?;
                 *interval = if *proceeding { timing.t2 } else { (*interval * 2).min(timing.t2) };
@@ -107,8 +134,9 @@ impl ClientTransaction {
     pub fn on_response(&mut self, code: u16, stream: bool, timing: &Timing, now: Instant) -> bool {
         match &mut self.phase {
             // §17.1.2.2: the resend that is planned still goes; those after it are T2 apart.
-            ClientPhase::Calling { proceeding, .. } if code < 200 => {
+            ClientPhase::Calling { proceeding, silent_until, .. } if code < 200 => {
                 *proceeding = true;
+                *silent_until = None;
                 true
             }
             ClientPhase::Calling { .. } => {

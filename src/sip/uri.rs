@@ -235,6 +235,19 @@ impl<'a> UriRef<'a> {
         }
     }
 
+    /// Returns the `sip:` URI with the user and the domain of a `pres:` one, any other as it is (RFC 3861 §3): what
+    /// stands in a request for it, whichever server that goes to.
+    ///
+    /// # Errors
+    /// When the user part is one that a `sip:` URI cannot carry.
+    pub fn to_sip(&self) -> Result<Uri, UriError> {
+        if self.scheme() != Scheme::Pres {
+            return Ok(self.to_owned());
+        }
+        let user = self.user().map_or(String::new(), |user| format!("{user}@"));
+        format!("sip:{user}{}", self.host_text()).parse()
+    }
+
     /// Copies the text.
     pub fn to_owned(&self) -> Uri {
         Uri(self.text.into())

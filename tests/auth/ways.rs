@@ -1,6 +1,6 @@
 //! Ways that a request with credentials takes: names that are looked up, connections, what is too large for a datagram.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use rand::SeedableRng as _;
 use sippresence::{
@@ -8,6 +8,7 @@ use sippresence::{
     sip::{
         auth::{Credentials, Secret},
         effect::Effect,
+        locate::{Answer, Question},
         transport::{ConnId, Flow, Transport},
     },
 };
@@ -48,10 +49,20 @@ impl Wire {
     }
 
     fn resolved(&mut self, address: &str) -> Vec<Effect> {
-        let effects = std::mem::take(&mut self.out.effects);
-        let [Effect::Resolve { query, .. }] = effects[..] else { panic!("{effects:?}") };
-        let address = format!("{address}:5060").parse().unwrap();
-        self.input(Input::Resolved { query, answer: Ok(vec![address]) })
+        let mut effects = std::mem::take(&mut self.out.effects);
+        // The domain has neither NAPTR nor SRV.
+        while let [Effect::Resolve { .. }, ..] = effects[..] {
+            let Effect::Resolve { query, question } = effects.remove(0) else { panic!("{effects:?}") };
+            let answer = Ok(match question {
+                Question::Naptr { .. } => Answer::Naptr(Vec::new()),
+                Question::Srv { .. } => Answer::Srv(Vec::new()),
+                Question::Addresses { port, .. } => {
+                    Answer::Addresses(vec![SocketAddr::new(address.parse().unwrap(), port)])
+                }
+            });
+            effects.append(&mut self.input(Input::Resolved { query, answer }));
+        }
+        effects
     }
 
     fn answer(&mut self, request: &Msg, status: &str, lines: &str) -> Vec<Effect> {

@@ -9,7 +9,10 @@ use sippresence::{
         event::WatcherGrade,
         policy::Action,
     },
-    sip::effect::Effect,
+    sip::{
+        effect::Effect,
+        locate::{Answer, Question},
+    },
 };
 
 use crate::{
@@ -335,10 +338,13 @@ fn not_29_a_watcher_known_by_a_name_is_looked_up_again() {
         config.policy.default = default;
         let mut core = Core::new(config, StdRng::seed_from_u64(1), now).unwrap();
         assert_eq!(core.restore(&saved, false, now, &mut out), kept(1));
-        let [Effect::Resolve { query, ref host, port: 5060 }] = out.effects[..] else { panic!("{:?}", out.effects) };
+        let [Effect::Resolve { query, question: Question::Addresses { ref host, port: 5060 } }] = out.effects[..]
+        else {
+            panic!("{:?}", out.effects)
+        };
         assert_eq!(host, "laptop.example");
         out.changed.clear();
-        let answer = Ok(vec![ALICE.parse().unwrap()]);
+        let answer = Ok(Answer::Addresses(vec![ALICE.parse().unwrap()]));
         core.handle(Input::Resolved { query, answer }, now, &mut out);
         let watcher = core.watchers().remove(0);
         assert_eq!((watcher.state, watcher.grade), ("active", WatcherGrade::Address));

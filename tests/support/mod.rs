@@ -18,6 +18,7 @@ use sippresence::{
     },
     sip::{
         effect::{Effect, QueryId},
+        locate::Question,
         time::Instant,
         transaction::Timing,
         transport::{ConnId, Flow, Transport},
@@ -63,7 +64,7 @@ pub enum Did {
     Wrote { conn: ConnId, text: String },
     Opening { conn: ConnId, remote: SocketAddr },
     Closed { conn: ConnId },
-    Asked { query: QueryId, host: String, port: u16 },
+    Asked { query: QueryId, question: Question },
 }
 
 impl Did {
@@ -208,7 +209,7 @@ impl Bench {
                 Effect::Open { conn, remote, .. } => Did::Opening { conn, remote },
                 Effect::Close { conn } => Did::Closed { conn },
                 Effect::AskSecret { account } => panic!("no account is challenged here: {account:?}"),
-                Effect::Resolve { query, host, port } => Did::Asked { query, host, port },
+                Effect::Resolve { query, question } => Did::Asked { query, question },
             };
             self.did.push((self.ms, did));
         }

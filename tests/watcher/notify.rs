@@ -356,7 +356,7 @@ fn wat_50_each_cause_has_its_freshness() {
     // A name that does not resolve.
     let mut core = alice();
     core.act(|core, now, out| {
-        let target = "sip:bob@nowhere.example".parse().unwrap();
+        let target = "sip:bob@nowhere.example:5060".parse().unwrap();
         let id = core.watch(target, "bob", Subscribing::Lasting, now, out);
         let sippresence::sip::effect::Effect::Resolve { query, .. } = out.effects.remove(0) else { panic!() };
         core.handle(Input::Resolved { query, answer: Err("no such host".into()) }, now, out);

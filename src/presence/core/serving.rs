@@ -19,6 +19,7 @@ use crate::{
         effect::{Effect, QueryId},
         endpoint::ServerId,
         events::notifier::{Ending, Report, ServedId, Subscribe, Verdict, View},
+        locate::Question,
         message::Message,
         time::Instant,
         transport::Flow,
@@ -248,7 +249,8 @@ impl Core {
         {
             let query = self.endpoint.next_query();
             self.serving.lookups.insert(query, id);
-            out.effects.push(Effect::Resolve { query, host: host.clone(), port: served.source.port() });
+            let question = Question::Addresses { host: host.clone(), port: served.source.port() };
+            out.effects.push(Effect::Resolve { query, question });
         }
     }
 

@@ -77,6 +77,12 @@ impl Proof {
         let (lines, sent, answered) = (Bytes::new(), Vec::new(), Vec::new());
         Self { account, own: false, answers: 0, answered, generation: 0, lines, sent, last }
     }
+
+    /// Another server is asked, which has challenged nothing yet.
+    pub(super) fn begin_anew(&mut self) {
+        self.answered.clear();
+        (self.lines, self.sent) = (Bytes::new(), Vec::new());
+    }
 }
 
 impl<U: Copy> Endpoint<U> {
@@ -118,7 +124,7 @@ impl<U: Copy> Endpoint<U> {
     /// Takes the next challenged request that can be sent again, for [`retry`](Self::retry).
     pub fn next_retry(&mut self) -> Option<(U, Retry)> {
         while let Some(waiting) = self.accounts.ready.pop_front() {
-            if let Some((client, _)) = self.waiting(waiting) {
+            if let Some(client) = self.waiting(waiting) {
                 return Some((client.user, Retry(waiting)));
             }
         }
@@ -128,7 +134,7 @@ impl<U: Copy> Endpoint<U> {
     /// Sends a challenged request again, under the next number of its dialog (RFC 3261 §8.1.3.5, §22.2). Without a
     /// number its user wants it no more, unless it said at first that nothing follows it.
     pub fn retry(&mut self, Retry(waiting): Retry, seq: Option<u32>, now: Instant, out: &mut Vec<Effect>) {
-        let Some((client, asked)) = self.waiting(waiting) else { return };
+        let Some(client) = self.waiting(waiting) else { return };
         let last = client.auth.as_ref().is_some_and(|proof| proof.last);
         let next = || last.then(|| render::seq_of(&client.packet.head)).flatten().map(|seq| seq + 1);
         let Some(seq) = seq.or_else(next) else {
@@ -138,18 +144,18 @@ impl<U: Copy> Endpoint<U> {
         if let Some(client) = self.clients.get_mut(waiting.id) {
             client.packet.head = render::renumbered(&client.packet.head, client.contact.as_mut(), seq);
             client.phase = Phase::Placing;
-            self.launch(waiting.id, asked, now, out);
+            self.launch(waiting.id, now, out);
         }
     }
 
-    /// Returns a request that waits, if it still does, and how it is to be sent.
-    fn waiting(&self, Waiting { id, branch }: Waiting) -> Option<(&Client<U>, Transport)> {
-        let client = self.clients.get(id).filter(|client| client.branch == branch)?;
-        if let Phase::Challenged { asked, .. } = client.phase { Some((client, asked)) } else { None }
+    /// Returns a request that waits, if it still does.
+    fn waiting(&self, Waiting { id, branch }: Waiting) -> Option<&Client<U>> {
+        let waits = |client: &&Client<U>| client.branch == branch && matches!(client.phase, Phase::Challenged { .. });
+        self.clients.get(id).filter(waits)
     }
 
     fn deny_waiting(&mut self, waiting: Waiting, why: Why) {
-        if let Some((Client { phase: Phase::Challenged { code, .. }, .. }, _)) = self.waiting(waiting) {
+        if let Some(Client { phase: Phase::Challenged { code }, .. }) = self.waiting(waiting) {
             let code = *code;
             self.fail(waiting.id, Failure::Unauthorized { code, why });
         }
@@ -167,14 +173,15 @@ impl<U: Copy> Endpoint<U> {
         if let Some(proof) = client.auth.as_ref().filter(|proof| proof.own)
             && let Some(account) = self.accounts.list.get_mut(proof.account.0 as usize)
         {
-            account.note_addresses(client.remotes.iter().map(std::net::SocketAddr::ip));
+            account.note_addresses(client.targets.iter().map(|target| target.remote.ip()));
         }
     }
 
     /// Writes credentials for the way that a request is to take, by nonces that are known there.
     pub(super) fn authorize(&mut self, id: u32) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let (Some(proof), Some(&hop)) = (client.auth.as_mut(), client.remotes.front()) else { return };
+        let (Some(proof), Some(target)) = (client.auth.as_mut(), client.targets.front()) else { return };
+        let hop = target.remote;
         let Some(account) = self.accounts.get_mut(proof.account) else { return };
         let uri = render::request_uri(&client.packet.head);
         let mut lines = Vec::new();
@@ -247,15 +254,13 @@ impl<U: Copy> Endpoint<U> {
             out.push(Effect::AskSecret { account: id });
         }
         (proof.lines, proof.sent) = (Bytes::new(), Vec::new());
-        let asked = if client.switched { Transport::Udp } else { flow.transport };
         let branch = Token::random(&mut self.rng);
         let head = client.draft.take().unwrap_or_default();
         let client = Client {
             packet: Packet { head, ..client.packet },
             branch,
-            remotes: VecDeque::from([flow.remote]),
             switched: false,
-            phase: Phase::Challenged { asked, code: message.code().unwrap_or_default() },
+            phase: Phase::Challenged { code: message.code().unwrap_or_default() },
             timer: None,
             auth: Some(proof),
             ..client

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use super::{
     ContactSlot, Endpoint, Event, Failure, MAX_DATAGRAM_REQUEST, Outgoing, Timer,
     challenged::Proof,
+    hunt,
     render::{Way, on_the_way},
 };
 use crate::sip::{
     auth::Why,
     effect::{Effect, QueryId},
     ids::Token,
-    locate::Plan,
+    locate::{Answer, Plan, Search, Step, Target},
     message::Message,
     slab::Slab,
     time::Instant,
@@ -46,7 +47,9 @@ pub(super) struct Client<U> {
     /// The head as it was handed in, while another way may have to be tried or a challenge answered.
     pub(super) draft: Option<Bytes>,
     pub(super) branch: Token,
-    pub(super) remotes: VecDeque<SocketAddr>,
+    /// Where it is sent, and where else it may be if nothing comes of that; from a look-up if `hunted`.
+    pub(super) targets: VecDeque<Target>,
+    pub(super) hunted: bool,
     /// TCP was chosen for the request's size alone.
     pub(super) switched: bool,
     pub(super) resends: Resends,
@@ -61,9 +64,9 @@ pub(super) enum Phase {
     /// The way is being chosen.
     Placing,
     Resolving {
-        query: QueryId,
-        transport: Transport,
-        host: String,
+        search: Box<Search>,
+        /// The questions of this round, by their places.
+        queries: Vec<QueryId>,
     },
     Connecting {
         flow: Flow,
@@ -74,7 +77,6 @@ pub(super) enum Phase {
     },
     /// To be sent again with credentials, once it has a number and the password is there.
     Challenged {
-        asked: Transport,
         /// What it was answered.
         code: u16,
     },
@@ -84,7 +86,8 @@ pub(super) enum Phase {
 pub(super) struct Clients<U> {
     slab: Slab<Client<U>>,
     by_branch: HashMap<Token, u32>,
-    by_query: HashMap<QueryId, u32>,
+    /// Each with its place in the round.
+    by_query: HashMap<QueryId, (u32, usize)>,
     /// UDP transactions by where they go, to fail them when the system reports the port closed.
     by_remote: BTreeSet<(SocketAddr, u32)>,
 }
@@ -122,7 +125,8 @@ impl<U> Client<U> {
             contact: self.contact.take(),
             draft: self.draft.take(),
             branch: self.branch,
-            remotes: VecDeque::new(),
+            targets: std::mem::take(&mut self.targets),
+            hunted: self.hunted,
             switched: self.switched,
             resends: self.resends,
             phase: Phase::Placing,
@@ -176,7 +180,8 @@ impl<U: Copy> Endpoint<U> {
             contact,
             draft: None,
             branch,
-            remotes: VecDeque::new(),
+            targets: VecDeque::new(),
+            hunted: false,
             switched: false,
             resends,
             phase: Phase::Placing,
@@ -185,64 +190,75 @@ impl<U: Copy> Endpoint<U> {
         };
         let id = self.clients.insert(client);
         match plan {
-            Plan::Address { transport, remote } => {
+            Plan::Address(target) => {
                 if let Some(client) = self.clients.slab.get_mut(id) {
-                    client.remotes.push_back(remote);
+                    client.targets.push_back(target);
                 }
-                self.launch(id, transport, now, out);
+                self.launch(id, now, out);
             }
-            Plan::Lookup { transport, host, port } => {
-                let query = self.next_query();
-                self.way_by_name(id, &host);
-                if let Some(client) = self.clients.slab.get_mut(id) {
-                    client.phase = Phase::Resolving { query, transport, host: host.clone() };
-                }
-                self.clients.by_query.insert(query, id);
+            Plan::Lookup(search) => {
+                self.way_by_name(id, search.name());
                 self.arm(id, now + RESOLVE_WITHIN);
-                out.push(Effect::Resolve { query, host, port });
+                self.look_up(id, search, out);
             }
         }
     }
 
-    /// Takes the answer to a look-up of this endpoint; returns false when the query was not its own.
+    /// Asks the questions of a round.
+    fn look_up(&mut self, id: u32, search: Box<Search>, out: &mut Vec<Effect>) {
+        let mut queries = Vec::new();
+        for (place, question) in search.questions().into_iter().enumerate() {
+            let query = self.next_query();
+            self.clients.by_query.insert(query, (id, place));
+            queries.push(query);
+            out.push(Effect::Resolve { query, question });
+        }
+        if let Some(client) = self.clients.slab.get_mut(id) {
+            client.phase = Phase::Resolving { search, queries };
+        }
+    }
+
+    /// Takes the answer to a look-up of this endpoint, or gives it back when the query was not its own.
     pub fn resolved(
         &mut self,
         query: QueryId,
-        answer: Result<&[SocketAddr], &str>,
+        answer: Result<Answer, String>,
         now: Instant,
         out: &mut Vec<Effect>,
-    ) -> bool {
-        let Some(id) = self.clients.by_query.remove(&query) else { return false };
-        let Some(client) = self.clients.slab.get_mut(id) else { return true };
-        let Phase::Resolving { transport, ref host, .. } = client.phase else { return true };
-        let host = host.clone();
-        match answer {
-            Ok(addresses) => {
-                let locals = &self.config.locals;
-                // An address of a family that we do not have is no way at all.
-                client.remotes =
-                    addresses.iter().filter(|a| locals.iter().any(|l| l.is_ipv4() == a.is_ipv4())).copied().collect();
-                if client.remotes.is_empty() {
-                    self.fail(id, Failure::Resolve(format!("{host} has no address that we can reach")));
+    ) -> Option<Result<Answer, String>> {
+        let Some((id, place)) = self.clients.by_query.remove(&query) else { return Some(answer) };
+        let client = self.clients.slab.get_mut(id)?;
+        let Phase::Resolving { search, .. } = &mut client.phase else { return None };
+        match search.answer(place, answer, &mut self.rng) {
+            Step::Wait => {}
+            Step::Ask => {
+                let search = search.clone();
+                self.look_up(id, search, out);
+            }
+            Step::Found(targets) => {
+                let name = search.name().to_owned();
+                let targets = self.reachable(targets, now);
+                if targets.is_empty() {
+                    self.fail(id, Failure::Resolve(format!("{name} has no address that we can reach")));
                 } else {
+                    if let Some(client) = self.clients.slab.get_mut(id) {
+                        (client.targets, client.hunted) = (targets, true);
+                    }
                     self.way_found(id);
-                    self.launch(id, transport, now, out);
+                    self.launch(id, now, out);
                 }
             }
-            Err(why) => {
-                let why = why.to_owned();
-                self.fail(id, Failure::Resolve(why));
-            }
+            Step::Failed(why) => self.fail(id, Failure::Resolve(why)),
         }
-        true
+        None
     }
 
-    /// Starts the transaction towards its first remaining address.
-    pub(super) fn launch(&mut self, id: u32, asked: Transport, now: Instant, out: &mut Vec<Effect>) {
-        let Some(&remote) = self.clients.slab.get(id).and_then(|client| client.remotes.front()) else { return };
+    /// Starts the transaction towards its first remaining target.
+    pub(super) fn launch(&mut self, id: u32, now: Instant, out: &mut Vec<Effect>) {
+        let Some(&target) = self.clients.slab.get(id).and_then(|client| client.targets.front()) else { return };
+        let Target { transport: asked, remote } = target;
         let Some(local) = self.local_for(remote.ip()) else {
-            self.fail(id, Failure::NoRoute(remote.ip()));
-            return;
+            return self.give_up(id, Failure::NoRoute(remote.ip()), now, out);
         };
         self.authorize(id);
         let datagram_only = self.datagram_only.get(&remote).is_some_and(|until| now < *until);
@@ -257,8 +273,8 @@ impl<U: Copy> Endpoint<U> {
                 self.run(id, flow, now, out);
                 return;
             }
-            let switched = self.clients.slab.get(id).is_some_and(|c| c.switched);
-            let within = if switched { CONNECT_WITHIN } else { self.config.timing.transaction() };
+            let elsewhere = self.clients.slab.get(id).is_some_and(|c| c.switched || c.targets.len() > 1);
+            let within = if elsewhere { CONNECT_WITHIN } else { self.config.timing.transaction() };
             if let Some(client) = self.clients.slab.get_mut(id) {
                 client.phase = Phase::Connecting { flow };
             }
@@ -280,8 +296,12 @@ impl<U: Copy> Endpoint<U> {
         };
         let draft = client.draft.take().unwrap_or_else(|| client.packet.head.clone());
         client.packet.head = on_the_way(&draft, client.contact.as_ref(), client.credentials(), &way);
-        client.draft = (client.switched || client.auth.is_some()).then_some(draft);
-        let machine = ClientTransaction::start(flow.transport.is_stream(), client.resends, &timing, now);
+        let elsewhere = client.targets.len() > 1;
+        client.draft = (client.switched || client.auth.is_some() || elsewhere).then_some(draft);
+        let mut machine = ClientTransaction::start(flow.transport.is_stream(), client.resends, &timing, now);
+        if elsewhere && !flow.transport.is_stream() {
+            machine = machine.heard_until(now + hunt::heard_within(&timing));
+        }
         client.phase = Phase::Running { flow, machine };
         let packet = client.packet.clone();
         if !flow.transport.is_stream() {
@@ -303,7 +323,8 @@ impl<U: Copy> Endpoint<U> {
         client.timer = None;
         match &mut client.phase {
             Phase::Placing => {}
-            Phase::Resolving { host, .. } => {
+            Phase::Resolving { search, .. } => {
+                let host = search.name();
                 let why = format!("the look-up of {host} took longer than {} s", RESOLVE_WITHIN.as_secs());
                 self.fail(id, Failure::Resolve(why));
             }
@@ -312,7 +333,7 @@ impl<U: Copy> Endpoint<U> {
                 if client.switched {
                     self.fall_back(id, flow, now, out);
                 } else {
-                    self.fail(id, Failure::Timeout);
+                    self.give_up(id, Failure::Timeout, now, out);
                 }
                 if let Some(conn) = flow.conn {
                     self.give_up_opening(conn, now, out);
@@ -324,7 +345,7 @@ impl<U: Copy> Endpoint<U> {
                     self.arm(id, next);
                     self.transmit(flow, packet, now, out);
                 }
-                Some(ClientTimer::TimedOut) => self.fail(id, Failure::Timeout),
+                Some(ClientTimer::TimedOut) => self.give_up(id, Failure::Timeout, now, out),
                 Some(ClientTimer::Finished) => {
                     self.forget_client(id);
                 }
@@ -333,7 +354,7 @@ impl<U: Copy> Endpoint<U> {
                     self.arm(id, next);
                 }
             },
-            Phase::Challenged { code, .. } => {
+            Phase::Challenged { code } => {
                 let (code, why) = (*code, Why::NoSecret("it did not come in time".to_owned()));
                 self.fail(id, Failure::Unauthorized { code, why });
             }
@@ -362,12 +383,9 @@ impl<U: Copy> Endpoint<U> {
         if self.datagram_only.len() < MAX_DATAGRAM_ONLY {
             self.datagram_only.insert(flow.remote, now + DATAGRAM_ONLY_FOR);
         }
-        let branch = Token::random(&mut self.rng);
+        self.rebranch(id);
         let Some(client) = self.clients.slab.get_mut(id) else { return };
-        self.clients.by_branch.remove(&client.branch);
-        client.branch = branch;
         client.switched = false;
-        self.clients.by_branch.insert(branch, id);
         if let Some(conn) = flow.conn {
             self.streams.detach(conn, id);
         }
@@ -396,7 +414,12 @@ impl<U: Copy> Endpoint<U> {
         }
         let (user, done, next) = (client.user, machine.is_completed(), machine.deadline());
         let account = if done { client.auth.take() } else { None };
-        let draft = account.is_some().then(|| client.take_draft(account));
+        let moves_on = code == 503 && client.targets.len() > 1;
+        if done && client.hunted && code != 503 {
+            // Whoever refuses is there.
+            self.aside.forget(client.targets.front());
+        }
+        let draft = (account.is_some() || moves_on).then(|| client.take_draft(account));
         if done && stream {
             self.forget_client(id);
         } else {
@@ -411,6 +434,10 @@ impl<U: Copy> Endpoint<U> {
             self.touch_stream(conn, now);
         }
         match draft {
+            Some(draft) if moves_on => {
+                self.move_on(draft, &message, now, out);
+                None
+            }
             Some(draft) if matches!(code, 401 | 407) => Some(self.challenged(draft, sent_to, &message, now, out)),
             Some(draft) if !self.believes(draft.auth.as_deref(), &message) => {
                 self.failures.push_back((user, Failure::Unauthorized { code, why: Why::FalseServer }));
@@ -432,11 +459,11 @@ impl<U: Copy> Endpoint<U> {
     }
 
     /// The system says that a datagram could not be delivered (TXN-08).
-    pub fn send_failed(&mut self, remote: SocketAddr) {
+    pub fn send_failed(&mut self, remote: SocketAddr, now: Instant, out: &mut Vec<Effect>) {
         let waiting: Vec<u32> =
             self.clients.by_remote.range((remote, 0)..=(remote, u32::MAX)).map(|(_, id)| *id).collect();
         for id in waiting {
-            self.fail(id, Failure::Unreachable);
+            self.give_up(id, Failure::Unreachable, now, out);
         }
     }
 
@@ -457,7 +484,7 @@ impl<U: Copy> Endpoint<U> {
             let Some(client) = self.clients.slab.get(id) else { continue };
             match client.phase {
                 Phase::Connecting { flow } if client.switched => self.fall_back(id, flow, now, out),
-                _ => self.fail(id, Failure::Unreachable),
+                _ => self.give_up(id, Failure::Unreachable, now, out),
             }
         }
     }
@@ -469,13 +496,22 @@ impl<U: Copy> Endpoint<U> {
     }
 
     pub(super) fn forget_client(&mut self, id: u32) -> Option<Client<U>> {
-        let mut client = self.clients.slab.remove(id)?;
-        self.timers.cancel(&mut client.timer, Timer::Client(id));
+        self.release(id);
+        let client = self.clients.slab.remove(id)?;
         self.clients.by_branch.remove(&client.branch);
+        Some(client)
+    }
+
+    /// Takes a transaction out of whatever leads to it, its branch left out.
+    pub(super) fn release(&mut self, id: u32) {
+        let Some(client) = self.clients.slab.get_mut(id) else { return };
+        self.timers.cancel(&mut client.timer, Timer::Client(id));
         match &client.phase {
             Phase::Placing | Phase::Challenged { .. } => {}
-            Phase::Resolving { query, .. } => {
-                self.clients.by_query.remove(query);
+            Phase::Resolving { queries, .. } => {
+                for query in queries {
+                    self.clients.by_query.remove(query);
+                }
             }
             Phase::Connecting { flow } | Phase::Running { flow, .. } => {
                 if let Some(conn) = flow.conn {
@@ -485,6 +521,14 @@ impl<U: Copy> Endpoint<U> {
                 }
             }
         }
-        Some(client)
+    }
+
+    /// Gives a transaction another branch, for another way.
+    pub(super) fn rebranch(&mut self, id: u32) {
+        let branch = Token::random(&mut self.rng);
+        let Some(client) = self.clients.slab.get_mut(id) else { return };
+        self.clients.by_branch.remove(&client.branch);
+        client.branch = branch;
+        self.clients.by_branch.insert(branch, id);
     }
 }

@@ -11,7 +11,7 @@ use crate::sip::{
     ids::Token,
     locate::{self, Plan},
     message::Message,
-    transport::Flow,
+    transport::{Flow, Transport},
     uri::{Uri, UriRef},
 };
 
@@ -71,7 +71,7 @@ impl Notifier {
         message: &Message<'m>,
         step: &mut Step<'_>,
     ) -> Option<Subscribe<'m>> {
-        match self.check(flow, message) {
+        match self.check(flow, message, step.endpoint.transports()) {
             Ok(subscribe) => Some(subscribe),
             Err(refusal) => {
                 refuse(request, flow, message, &refusal, step);
@@ -80,7 +80,12 @@ impl Notifier {
         }
     }
 
-    fn check<'m>(&mut self, flow: Flow, message: &Message<'m>) -> Result<Subscribe<'m>, Refusal> {
+    fn check<'m>(
+        &mut self,
+        flow: Flow,
+        message: &Message<'m>,
+        transports: &'static [Transport],
+    ) -> Result<Subscribe<'m>, Refusal> {
         let package = self.config.package;
         let event = message.event()?;
         if event.is_none_or(|event| event.package != package.name) {
@@ -110,9 +115,9 @@ impl Notifier {
             Some(route) => UriRef::parse(route).map_err(|_| Refusal::plain(400))?,
             None => contact.uri,
         };
-        let notify_to = match locate::plan(&hop) {
-            Ok(Plan::Address { remote, .. }) => Some(remote),
-            Ok(Plan::Lookup { .. }) => None,
+        let notify_to = match locate::plan(&hop, transports) {
+            Ok(Plan::Address(target)) => Some(target.remote),
+            Ok(Plan::Lookup(_)) => None,
             Err(_) => return Err(Refusal::plain(400)),
         };
         // SEC-01: whoever names a Contact elsewhere would have us send there what nobody asked for.
@@ -275,7 +280,10 @@ impl Notifier {
         }
         if let Some(contact) = contact {
             // DLG-05: the target follows the Contact, but not to another machine on its own say-so.
-            if elsewhere(&contact, flow) && served.dialog.routes.is_empty() && contact != served.dialog.target {
+            if elsewhere(&contact, step.endpoint.transports(), flow)
+                && served.dialog.routes.is_empty()
+                && contact != served.dialog.target
+            {
                 return refuse(request, flow, message, &Refusal::plain(403), step);
             }
             served.dialog.target = contact;
@@ -322,10 +330,10 @@ impl Notifier {
 }
 
 /// Returns whether NOTIFYs to `contact` would go to another machine than the packet came from.
-fn elsewhere(contact: &Uri, flow: Flow) -> bool {
-    match locate::plan(&contact.as_ref()) {
-        Ok(Plan::Address { remote, .. }) => remote.ip() != flow.remote.ip(),
-        Ok(Plan::Lookup { .. }) | Err(_) => true,
+fn elsewhere(contact: &Uri, transports: &'static [Transport], flow: Flow) -> bool {
+    match locate::plan(&contact.as_ref(), transports) {
+        Ok(Plan::Address(target)) => target.remote.ip() != flow.remote.ip(),
+        Ok(Plan::Lookup(_)) | Err(_) => true,
     }
 }
 

@@ -79,7 +79,7 @@ impl Notifier {
         }
         let plan = UriRef::parse(served.dialog.next_hop())
             .map_err(|_| LocateError::Scheme(String::new()))
-            .and_then(|hop| locate::plan(&hop));
+            .and_then(|hop| locate::plan(&hop, step.endpoint.transports()));
         self.attempts += 1;
         let attempt = self.attempts;
         let body = content.unwrap_or_default();

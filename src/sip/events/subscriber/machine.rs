@@ -201,13 +201,14 @@ impl Subscriber {
         let State::Subscribing { call_id, tag, seq, .. } = &sub.state else { return };
         let wish = &sub.wish;
         let expires = if wish.fetch { 0 } else { sub.asked };
-        let mut head = Head::request("SUBSCRIBE", wish.target.as_str());
+        let target = wish.target.as_ref().to_sip().unwrap_or_else(|_| wish.target.clone());
+        let mut head = Head::request("SUBSCRIBE", target.as_str());
         head.number(Name::MaxForwards, 70);
         if let Some(route) = &wish.route {
             head.fmt(Name::Route, format_args!("<{route}>"));
         }
         head.fmt(Name::From, format_args!("{};tag={tag}", wish.from.as_str()));
-        head.fmt(Name::To, format_args!("<{}>", wish.target));
+        head.fmt(Name::To, format_args!("<{target}>"));
         head.header(Name::CallId, call_id);
         head.fmt(Name::CSeq, format_args!("{seq} SUBSCRIBE"));
         let hop = wish.route.as_ref().unwrap_or(&wish.target).as_str().to_owned();
@@ -235,13 +236,13 @@ impl Subscriber {
         let plan = match hop
             .parse::<Uri>()
             .map_err(|e| e.to_string())
-            .and_then(|uri| locate::plan(&uri.as_ref()).map_err(|e| e.to_string()))
+            .and_then(|uri| locate::plan(&uri.as_ref(), step.endpoint.transports()).map_err(|e| e.to_string()))
         {
             Ok(plan) => plan,
             Err(why) => return self.failed(id, attempt, Failure::Resolve(why), step),
         };
-        if let locate::Plan::Address { remote, .. } = plan {
-            sub.peer = Some(remote);
+        if let locate::Plan::Address(target) = plan {
+            sub.peer = Some(target.remote);
         }
         match head.finish(0) {
             Ok(head) => {

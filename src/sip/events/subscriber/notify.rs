@@ -147,7 +147,8 @@ impl Subscriber {
             local_seq: *local_seq,
             remote_seq: Some(seq),
             // A NOTIFY without Contact, as old phones send it, leaves the address that we asked.
-            target: contact.unwrap_or_else(|| sub.wish.target.clone()),
+            target: contact
+                .unwrap_or_else(|| sub.wish.target.as_ref().to_sip().unwrap_or_else(|_| sub.wish.target.clone())),
             routes,
         };
         let granted = granted.unwrap_or(sub.asked).min(sub.asked);
