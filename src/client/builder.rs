@@ -1,7 +1,7 @@
 //! Choosing the details of a client, and starting it.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -21,6 +21,7 @@ use crate::{
     net::{
         address::{all_machine_addresses, host_name},
         clock::Clock,
+        dns::Dns,
         listen::Listeners,
         resolve,
     },
@@ -55,6 +56,7 @@ pub struct ClientBuilder {
     saved: Option<(SavedServing, bool)>,
     published: Option<Published>,
     login: Option<Login>,
+    name_server: Option<SocketAddr>,
 }
 
 impl ClientBuilder {
@@ -80,6 +82,7 @@ impl ClientBuilder {
             saved: None,
             published: None,
             login: None,
+            name_server: None,
         }
     }
 
@@ -196,6 +199,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Asks this server of the DNS instead of those that the system is configured with, also for addresses.
+    pub fn name_server(mut self, server: SocketAddr) -> Self {
+        self.name_server = Some(server);
+        self
+    }
+
     /// Goes on with the watchers of an earlier run, as [`PresenceClient::saved`] or [`PresenceClient::halt`] told
     /// them (NOT-29). Those who know us by another address or port are dropped.
     ///
@@ -285,7 +294,11 @@ impl ClientBuilder {
         let (trace, _) = broadcast::channel(BEHIND);
         let tracer = Tracer::new(trace.clone());
         let driver = Driver::new(core, out, listeners, inbox, given_up, events.clone(), tracer)?;
-        let driver = driver.passwords_from(source);
+        let dns = match self.name_server {
+            Some(server) => Dns::at(server).map_err(std::io::Error::other)?,
+            None => Dns::default(),
+        };
+        let driver = driver.passwords_from(source).names_from(Arc::new(dns));
         let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     net::{
         clock::{Clock, Sleeper},
+        dns::Dns,
         listen::Listeners,
-        resolve,
         stream::{ConnHandle, StreamEvent, connect, spawn_connection},
         udp::RecvBatch,
     },
@@ -34,7 +34,7 @@ use crate::{
     sip::{
         auth::AccountId,
         effect::{Effect, QueryId},
-        locate::{Answer, Question},
+        locate::Answer,
         transport::{ConnId, Flow, Packet, Transport},
         uri::Uri,
     },
@@ -111,6 +111,7 @@ pub(super) struct Driver {
     stream_sender: mpsc::Sender<StreamEvent>,
     answers: mpsc::Receiver<(QueryId, Result<Answer, String>)>,
     answer_sender: mpsc::Sender<(QueryId, Result<Answer, String>)>,
+    dns: Arc<Dns>,
     passwords: Option<PasswordSource>,
     secrets: mpsc::Receiver<(AccountId, Result<Secret, String>)>,
     secret_sender: mpsc::Sender<(AccountId, Result<Secret, String>)>,
@@ -161,6 +162,7 @@ impl Driver {
             stream_sender,
             answers,
             answer_sender,
+            dns: Arc::default(),
             passwords: None,
             secrets,
             secret_sender,
@@ -174,6 +176,12 @@ impl Driver {
             clock: Clock::new(),
             out,
         })
+    }
+
+    /// Says whom to ask for names.
+    pub(super) fn names_from(mut self, dns: Arc<Dns>) -> Self {
+        self.dns = dns;
+        self
     }
 
     /// Says where our password is to be had.
@@ -464,16 +472,9 @@ impl Driver {
                     }
                 }
                 Effect::Resolve { query, question } => {
-                    let answers = self.answer_sender.clone();
+                    let (answers, dns) = (self.answer_sender.clone(), Arc::clone(&self.dns));
                     tokio::spawn(async move {
-                        let answer = match question {
-                            Question::Naptr { .. } => Ok(Answer::Naptr(Vec::new())),
-                            Question::Srv { .. } => Ok(Answer::Srv(Vec::new())),
-                            Question::Addresses { host, port } => {
-                                let found = resolve::lookup(&host, port).await;
-                                found.map(Answer::Addresses).map_err(|error| error.to_string())
-                            }
-                        };
+                        let answer = dns.ask(question).await.map_err(|error| error.to_string());
                         // A loop that ended needs no answer.
                         let _ = answers.send((query, answer)).await;
                     });
