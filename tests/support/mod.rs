@@ -17,6 +17,7 @@ use sippresence::{
         status::OpenWhen,
     },
     sip::{
+        auth::Secret,
         effect::{Effect, QueryId},
         locate::Question,
         time::Instant,
@@ -83,6 +84,8 @@ pub struct Bench {
     pub ms: u64,
     did: Vec<(u64, Did)>,
     pub out: Outbox,
+    /// What the account's password is, if there is an account.
+    pub password: Option<&'static str>,
 }
 
 pub fn address(text: &str) -> SocketAddr {
@@ -123,7 +126,7 @@ impl Bench {
     pub fn with(config: CoreConfig) -> Self {
         let rng = StdRng::seed_from_u64(7);
         let core = Core::new(config, rng, moment(0)).unwrap();
-        Self { core, ms: 0, did: Vec::new(), out: Outbox::default() }
+        Self { core, ms: 0, did: Vec::new(), out: Outbox::default(), password: None }
     }
 
     pub fn now(&self) -> Now {
@@ -201,6 +204,7 @@ impl Bench {
             let now = self.now();
             self.core.pump(64, now, &mut self.out);
         }
+        let mut wanted = None;
         for effect in self.out.effects.drain(..) {
             let text = |packet: sippresence::sip::transport::Packet| String::from_utf8(packet.to_vec()).unwrap();
             let did = match effect {
@@ -208,10 +212,17 @@ impl Bench {
                 Effect::Write { conn, packet } => Did::Wrote { conn, text: text(packet) },
                 Effect::Open { conn, remote, .. } => Did::Opening { conn, remote },
                 Effect::Close { conn } => Did::Closed { conn },
-                Effect::AskSecret { account } => panic!("no account is challenged here: {account:?}"),
+                Effect::AskSecret { account } => {
+                    wanted = Some(account);
+                    continue;
+                }
                 Effect::Resolve { query, question } => Did::Asked { query, question },
             };
             self.did.push((self.ms, did));
+        }
+        if let Some(account) = wanted {
+            let password = self.password.expect("no account is challenged here");
+            self.feed(Input::Secret { account, answer: Ok(Secret::new(password)) });
         }
     }
 
