@@ -23,12 +23,15 @@ const SIX: &str = "[2001:db8::31]:5060";
 
 /// Answers look-ups until something else is done: the domain's UDP service is at these addresses, in this order.
 fn resolve(bench: &mut Bench, servers: &[&str]) -> Vec<(u64, Did)> {
+    let mut other = Vec::new();
     loop {
-        let did = bench.did();
-        if !did.iter().any(|(_, did)| matches!(did, Did::Asked { .. })) {
-            return did;
+        let (asked, did): (Vec<_>, Vec<_>) =
+            bench.did().into_iter().partition(|(_, did)| matches!(did, Did::Asked { .. }));
+        other.extend(did);
+        if asked.is_empty() {
+            return other;
         }
-        for (_, did) in did {
+        for (_, did) in asked {
             let Did::Asked { query, question } = did else { panic!("{did:?}") };
             let answer = Ok(match question {
                 Question::Naptr { .. } => Answer::Naptr(Vec::new()),
