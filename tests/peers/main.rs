@@ -1,4 +1,4 @@
-//! Programs that we did not write, on the other end of a real wire: baresip, `SIPp` and Kamailio on loopback.
+//! Programs that we did not write, on the other end of a real wire: baresip, `SIPp`, Kamailio and dnsmasq on loopback.
 //!
 //! A test whose program is not on this machine is listed as ignored, with the reason as its kind; with
 //! `SIPPRESENCE_REQUIRE_PEERS=1` it fails. Ports are the kernel's choice, files lie in temporary folders, and
@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod baresip;
+mod dnsmasq;
 mod kamailio;
 mod sipp;
 mod support;
@@ -22,6 +23,7 @@ fn main() {
         (Peer::find_baresip(), baresip::TESTS),
         (Peer::find("sipp"), sipp::TESTS),
         (Peer::find_kamailio(), kamailio::TESTS),
+        (Peer::find_dnsmasq(), dnsmasq::TESTS),
     ];
     let mut trials = Vec::new();
     let mut skipped = Vec::new();

@@ -46,6 +46,14 @@ impl Peer {
         Ok(Self { program, modules: PathBuf::new() })
     }
 
+    /// Finds dnsmasq, which lies where only root's path leads.
+    pub(crate) fn find_dnsmasq() -> Result<Self, String> {
+        Self::find("dnsmasq").or_else(|error| {
+            let program = PathBuf::from("/usr/sbin/dnsmasq");
+            program.is_file().then(|| Self { program, modules: PathBuf::new() }).ok_or(error)
+        })
+    }
+
     /// Finds baresip with the modules that it needs for presence.
     pub(crate) fn find_baresip() -> Result<Self, String> {
         let peer = Self::find("baresip")?;
