@@ -1,20 +1,21 @@
-//! Server transactions whose user takes its time, and how many are kept (RFC 3261 §17.2, RFC 4320).
+//! Server transactions whose user takes its time, how many are kept, and how an answer finds back when its
+//! connection is gone (RFC 3261 §17.2, §18.2.2, RFC 4320, RFC 3263 §5).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use rand::{SeedableRng, rngs::StdRng};
 use sippresence::sip::{
     codec::{Framing, decode},
     effect::Effect,
     endpoint::{Endpoint, EndpointConfig, Event, ServerId},
-    locate::TRANSPORTS,
+    locate::{Answer, Question, Srv, TRANSPORTS},
     time::Instant,
     transaction::Timing,
-    transport::{Flow, Transport},
+    transport::{ConnId, Flow, Transport},
 };
 use support::{ALICE, BOB, OPTIONS, SUBSCRIBE, address, wire};
 
@@ -141,4 +142,99 @@ fn sec_13_the_table_of_answered_requests_is_bounded_and_forgets_the_oldest() {
         slow.run_until(32_000);
     }
     assert_eq!(slow.endpoint.sizes(), (0, 0, 0));
+}
+
+/// A request came by a connection that was closed before its answer; `sent_by` stands in its Via.
+fn hung_up(sent_by: &str) -> Slow {
+    let mut slow = Slow::new();
+    let (conn, now) = (ConnId::accepted(1), slow.now());
+    let text = wire(&SUBSCRIBE.replace("SIP/2.0/UDP 192.0.2.10:5060", &format!("SIP/2.0/TCP {sent_by}")));
+    let flow =
+        Flow { transport: Transport::Tcp, local: address(BOB), remote: address("192.0.2.10:40000"), conn: Some(conn) };
+    slow.endpoint.stream_opened(flow, now, &mut slow.out);
+    slow.endpoint.stream_data(conn, text.as_bytes(), now);
+    let frame = slow.endpoint.next_frame(conn, now, &mut slow.out).unwrap();
+    let Some(Event::Request { id, .. }) = slow.endpoint.frame(conn, &frame, now, &mut slow.out) else { panic!() };
+    slow.endpoint.stream_closed(conn, now, &mut slow.out);
+    let request = decode(text.as_bytes(), Framing::Stream).unwrap();
+    slow.endpoint.respond_with(id, flow, &request, 200, now, &mut slow.out, |_| {});
+    slow
+}
+
+impl Slow {
+    /// Takes the connection that is being opened.
+    fn opening(&mut self) -> (ConnId, SocketAddr) {
+        let [Effect::Open { conn, remote, .. }] = self.out[..] else { panic!("{:?}", self.out) };
+        self.out.clear();
+        (conn, remote)
+    }
+
+    fn refused(&mut self, conn: ConnId) {
+        let now = self.now();
+        self.endpoint.stream_closed(conn, now, &mut self.out);
+    }
+
+    /// The connection stands, and the answer goes by it.
+    fn answered_by(&mut self, conn: ConnId, remote: SocketAddr) {
+        let now = self.now();
+        let flow = Flow { transport: Transport::Tcp, local: address(BOB), remote, conn: Some(conn) };
+        self.endpoint.stream_opened(flow, now, &mut self.out);
+        let [Effect::Write { conn: by, packet }] = &self.out[..] else { panic!("{:?}", self.out) };
+        assert!(*by == conn && packet.head.starts_with(b"SIP/2.0 200 OK\r\n"));
+        self.out.clear();
+        self.run_until(400_000);
+        self.run_until(800_000);
+        assert_eq!(self.endpoint.sizes(), (0, 0, 0), "nothing stays");
+    }
+
+    /// Answers the one look-up.
+    fn resolved(&mut self, expected: &Question, answer: Result<Answer, String>) {
+        let (query, now) = match &self.out[..] {
+            [Effect::Resolve { query, question }] if question == expected => (*query, self.now()),
+            other => panic!("{other:?}"),
+        };
+        self.out.clear();
+        assert_eq!(self.endpoint.resolved(query, answer, now, &mut self.out), None);
+    }
+}
+
+#[test]
+fn trn_08_and_res_11_an_answer_whose_connection_is_gone_opens_one_to_the_port_of_the_via() {
+    for (sent_by, to) in [("192.0.2.10:5099", "192.0.2.10:5099"), ("laptop.example.com", "192.0.2.10:5060")] {
+        let mut slow = hung_up(sent_by);
+        let (conn, remote) = slow.opening();
+        assert_eq!(remote, address(to));
+        slow.answered_by(conn, remote);
+    }
+}
+
+#[test]
+fn res_11_if_that_fails_the_place_that_the_via_names_is_tried() {
+    let mut slow = hung_up("192.0.2.77:5099");
+    let (conn, _) = slow.opening();
+    slow.refused(conn);
+    let (conn, remote) = slow.opening();
+    assert_eq!(remote, address("192.0.2.77:5099"));
+    slow.answered_by(conn, remote);
+}
+
+#[test]
+fn res_11_a_name_without_a_port_is_looked_up_as_a_service_and_one_with_a_port_as_a_host() {
+    let mut slow = hung_up("pres.example.com");
+    let (conn, _) = slow.opening();
+    slow.refused(conn);
+    let srv = Srv { priority: 0, weight: 0, port: 5080, target: "a.example.com".into() };
+    slow.resolved(&Question::Srv { name: "_sip._tcp.pres.example.com".into() }, Ok(Answer::Srv(vec![srv])));
+    let host = Question::Addresses { host: "a.example.com".into(), port: 5080 };
+    slow.resolved(&host, Ok(Answer::Addresses(vec![address("192.0.2.80:5080")])));
+    let (conn, remote) = slow.opening();
+    assert_eq!(remote, address("192.0.2.80:5080"));
+    slow.answered_by(conn, remote);
+
+    let mut slow = hung_up("pres.example.com:5099");
+    let (conn, _) = slow.opening();
+    slow.refused(conn);
+    let host = Question::Addresses { host: "pres.example.com".into(), port: 5099 };
+    slow.resolved(&host, Err("it has none".into()));
+    assert_eq!(slow.out, [], "there is no way left");
 }

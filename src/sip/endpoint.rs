@@ -9,6 +9,7 @@ mod challenged;
 mod client;
 mod hunt;
 mod render;
+mod returns;
 mod server;
 mod streams;
 
@@ -26,6 +27,7 @@ use self::{
     client::Clients,
     hunt::Aside,
     render::{finish_response, response_head},
+    returns::Returns,
     server::Servers,
     streams::Streams,
 };
@@ -184,6 +186,7 @@ enum Timer {
     Client(u32),
     Server(u32),
     Stream(ConnId),
+    Return(u32),
 }
 
 /// The transaction layer; see the module's text.
@@ -202,6 +205,7 @@ pub struct Endpoint<U> {
     datagram_only: HashMap<SocketAddr, Instant>,
     /// Targets that were of no use (RES-16).
     aside: Aside,
+    returns: Returns,
     failures: VecDeque<(U, Failure)>,
     counters: Counters,
     queries: u64,
@@ -221,6 +225,7 @@ impl<U: Copy> Endpoint<U> {
             timers: Timers::default(),
             datagram_only: HashMap::new(),
             aside: Aside::default(),
+            returns: Returns::default(),
             failures: VecDeque::new(),
             counters: Counters::default(),
             queries: 0,
@@ -459,7 +464,7 @@ impl<U: Copy> Endpoint<U> {
         add(&mut head);
         let Some((packet, to)) = finish_response(head, flow, request) else { return };
         if self.servers.complete(id, packet.clone(), to, &self.config.timing, now, &mut self.timers) {
-            self.transmit(to, packet, now, out);
+            self.send_back(to, packet, request, now, out);
         }
     }
 
@@ -479,7 +484,7 @@ impl<U: Copy> Endpoint<U> {
             head.header(Name::AcceptEncoding, "identity");
         }
         if let Some((packet, to)) = finish_response(head, flow, request) {
-            self.transmit(to, packet, now, out);
+            self.send_back(to, packet, request, now, out);
         }
     }
 
@@ -515,6 +520,7 @@ impl<U: Copy> Endpoint<U> {
                 Some(Timer::Client(id)) => self.client_due(id, now, out),
                 Some(Timer::Server(id)) => self.servers.remove(id),
                 Some(Timer::Stream(conn)) => self.stream_due(conn, now, out),
+                Some(Timer::Return(id)) => self.return_due(id),
                 None => return,
             }
         }

@@ -105,6 +105,14 @@ pub fn plan(uri: &UriRef<'_>, supported: &'static [Transport]) -> Result<Plan, L
     Ok(Plan::Lookup(Box::new(search)))
 }
 
+/// Plans the way back to the host that a Via names, for a response whose connection is gone (RFC 3263 §5).
+pub(super) fn way_back(host: &str, port: Option<u16>, transport: Transport) -> Search {
+    match port {
+        None if !is_local(host) => Search::service(host, transport),
+        port => Search::addresses(host, transport, port.unwrap_or_else(|| transport.default_port())),
+    }
+}
+
 /// Returns whether a name is of one label, or of the domains that never are in the DNS (RFC 6761, RFC 6762).
 fn is_local(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);

@@ -226,7 +226,9 @@ impl<U: Copy> Endpoint<U> {
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> Option<Result<Answer, String>> {
-        let Some((id, place)) = self.clients.by_query.remove(&query) else { return Some(answer) };
+        let Some((id, place)) = self.clients.by_query.remove(&query) else {
+            return self.return_resolved(query, answer, now, out);
+        };
         let client = self.clients.slab.get_mut(id)?;
         let Phase::Resolving { search, .. } = &mut client.phase else { return None };
         match search.answer(place, answer, &mut self.rng) {

@@ -134,6 +134,7 @@ impl<U: Copy> Endpoint<U> {
             stream.used_at = now;
             let waiting = self.streams.users(conn);
             self.stream_ready(conn, &waiting, now, out);
+            self.return_ready(conn, now, out);
         }
         self.arm_stream(conn);
     }
@@ -144,6 +145,7 @@ impl<U: Copy> Endpoint<U> {
         self.timers.cancel(&mut stream.timer, Timer::Stream(conn));
         let users: Vec<u32> = stream.users.into_iter().collect();
         self.stream_lost(&users, now, out);
+        self.return_lost(conn, now, out);
     }
 
     /// Closes a connection from our side.
