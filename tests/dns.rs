@@ -143,6 +143,12 @@ async fn res_15_a_silent_server_is_given_up_after_two_seconds_and_the_domain_is_
     let error = dns.ask(service()).await.unwrap_err().to_string();
     assert!(started.elapsed() <= LIMIT, "{:?}", started.elapsed());
     assert_eq!(error, "cannot look _sip._udp.example.test up in the DNS: no answer for 2 s");
+    // Whoever asks again at once does not wait again, and after a while it is tried anew.
+    let asked_again = tokio::time::Instant::now();
+    assert_eq!(dns.ask(service()).await.unwrap_err().to_string(), error);
+    assert_eq!(asked_again.elapsed(), Duration::ZERO);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert!(dns.ask(service()).await.is_err() && asked_again.elapsed() > Duration::from_secs(5));
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ pub struct ClientBuilder {
     published: Option<Published>,
     login: Option<Login>,
     name_server: Option<SocketAddr>,
+    dns: Arc<Dns>,
 }
 
 impl ClientBuilder {
@@ -83,6 +84,7 @@ impl ClientBuilder {
             published: None,
             login: None,
             name_server: None,
+            dns: Arc::default(),
         }
     }
 
@@ -205,6 +207,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Shares what another client of the DNS knows by now.
+    pub(super) fn dns(mut self, dns: Arc<Dns>) -> Self {
+        self.dns = dns;
+        self
+    }
+
     /// Goes on with the watchers of an earlier run, as [`PresenceClient::saved`] or [`PresenceClient::halt`] told
     /// them (NOT-29). Those who know us by another address or port are dropped.
     ///
@@ -295,10 +303,10 @@ impl ClientBuilder {
         let tracer = Tracer::new(trace.clone());
         let driver = Driver::new(core, out, listeners, inbox, given_up, events.clone(), tracer)?;
         let dns = match self.name_server {
-            Some(server) => Dns::at(server).map_err(std::io::Error::other)?,
-            None => Dns::default(),
+            Some(server) => Arc::new(Dns::at(server).map_err(std::io::Error::other)?),
+            None => self.dns,
         };
-        let driver = driver.passwords_from(source).names_from(Arc::new(dns));
+        let driver = driver.passwords_from(source).names_from(dns);
         let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();

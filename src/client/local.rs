@@ -1,12 +1,23 @@
 //! Clients that live for one command: on the addresses from which their targets are reached.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use rand::rngs::StdRng;
+use tokio::time::timeout;
 
 use super::{ClientBuilder, ClientError, PresenceClient, Server, Uri, parse_target};
 use crate::{
-    net::{address::source_for, resolve},
+    net::{address::source_for, dns::Dns, resolve},
     presence::core::Way,
-    sip::uri::{Host, UriRef, escape_user},
+    sip::{
+        locate::{self, Plan, Search, Step, Target},
+        uri::escape_user,
+    },
 };
 
 impl PresenceClient {
@@ -24,49 +35,87 @@ impl PresenceClient {
         let own = address.and_then(|address| address.parse::<Uri>().ok());
         let localhost = Ipv4Addr::LOCALHOST.to_string();
         let default_host = own.as_ref().map_or(localhost.as_str(), |own| own.as_ref().host_text()).to_owned();
-        let (mut listen, mut by_server): (Vec<IpAddr>, bool) = (Vec::new(), false);
+        let dns = Arc::new(Dns::default());
+        let (mut looking, mut by_server) = (Vec::new(), false);
         for target in targets {
             let uri = parse_target(target, &default_host)?;
             let way = own.as_ref().map(|own| Way::to(&uri.as_ref(), &own.as_ref(), server.as_ref()));
             if way.is_some_and(Way::is_by_server) {
                 by_server = true;
-                continue;
+            } else {
+                looking.push(Box::pin(addresses_of(Arc::clone(&dns), uri)));
             }
-            reach(&uri, &mut listen).await;
         }
-        if let (Some(own), Some(server), true) = (&own, server, by_server) {
-            reach(server.proxy.as_ref().unwrap_or(own), &mut listen).await;
-            if listen.is_empty() {
-                listen.push(Ipv4Addr::LOCALHOST.into());
+        let server = server.filter(|_| by_server);
+        if let (Some(own), Some(server)) = (&own, &server) {
+            let entry = server.proxy.as_ref().unwrap_or(own).clone();
+            looking.push(Box::pin(addresses_of(Arc::clone(&dns), entry)));
+        }
+        let mut listen: Vec<IpAddr> = Vec::new();
+        for remote in all(looking).await.into_iter().flatten() {
+            if let Ok(ip) = source_for(remote)
+                && !listen.contains(&ip)
+            {
+                listen.push(ip);
             }
-            return Ok(Self::builder(own.as_str()).listen(listen).any_port().server(server));
         }
         if listen.is_empty() {
             listen.push(Ipv4Addr::LOCALHOST.into());
+        }
+        if let (Some(own), Some(server)) = (&own, server) {
+            return Ok(Self::builder(own.as_str()).listen(listen).any_port().server(server).dns(dns));
         }
         let host = SocketAddr::new(listen[0], 0).to_string();
         let host = host.strip_suffix(":0").unwrap_or(&host);
         let user = own.as_ref().and_then(|own| own.as_ref().user().map(str::to_owned));
         let user = user.unwrap_or_else(|| escape_user(fallback).to_string());
-        Ok(Self::builder(&format!("sip:{user}@{host}")).default_host(default_host).listen(listen).any_port())
+        let builder = Self::builder(&format!("sip:{user}@{host}")).default_host(default_host);
+        Ok(builder.listen(listen).any_port().dns(dns))
     }
 }
 
-/// Adds the addresses of ours from which a target is reached.
-async fn reach(target: &Uri, listen: &mut Vec<IpAddr>) {
-    for remote in addresses_of(&target.as_ref()).await {
-        if let Ok(ip) = source_for(remote)
-            && !listen.contains(&ip)
-        {
-            listen.push(ip);
+/// Looks for the servers behind a URI as a request to it would, within the time for one.
+async fn addresses_of(dns: Arc<Dns>, uri: Uri) -> Vec<SocketAddr> {
+    let targets = match locate::plan(&uri.as_ref(), locate::TRANSPORTS) {
+        Ok(Plan::Address(target)) => vec![target],
+        Ok(Plan::Lookup(search)) => timeout(resolve::LIMIT, found(&dns, *search)).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    targets.into_iter().map(|target| target.remote).collect()
+}
+
+async fn found(dns: &Dns, mut search: Search) -> Vec<Target> {
+    let mut rng: StdRng = rand::make_rng();
+    loop {
+        let mut step = Step::Wait;
+        let mut asking = Vec::new();
+        for question in search.questions() {
+            asking.push(Box::pin(dns.ask(question)));
+        }
+        for (place, answer) in all(asking).await.into_iter().enumerate() {
+            step = search.answer(place, answer.map_err(|error| error.to_string()), &mut rng);
+        }
+        match step {
+            Step::Ask => {}
+            Step::Found(targets) => return targets,
+            Step::Wait | Step::Failed(_) => return Vec::new(),
         }
     }
 }
 
-async fn addresses_of(uri: &UriRef<'_>) -> Vec<SocketAddr> {
-    let port = uri.port().unwrap_or(5060);
-    match uri.host() {
-        Host::Ip(ip) => vec![SocketAddr::new(ip, port)],
-        Host::Name(name) => resolve::lookup(name, port).await.unwrap_or_default(),
-    }
+/// Waits for all of them at once.
+async fn all<F: Future + Unpin>(mut waiting: Vec<F>) -> Vec<F::Output> {
+    let mut done: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in waiting.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let Poll::Ready(output) = Pin::new(future).poll(context)
+            {
+                *done = Some(output);
+            }
+        }
+        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }

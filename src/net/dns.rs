@@ -7,8 +7,9 @@
 //! where a name server was given instead, that one is asked first.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -18,7 +19,10 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
     proto::rr::{Name, RData, RecordType},
 };
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use super::resolve;
 use crate::sip::locate::{Answer, Naptr, Question, Srv};
@@ -38,6 +42,10 @@ const KEPT_AT_MOST: Duration = Duration::from_hours(24);
 const ABSENCE_KEPT_AT_MOST: Duration = Duration::from_mins(5);
 /// The most records that we take from one answer.
 const RECORDS: usize = 64;
+/// For how long a question that failed is not asked again: what is asked meanwhile fails at once.
+const FAILED_FOR: Duration = Duration::from_secs(5);
+/// How many such questions are remembered.
+const FAILURES: usize = 256;
 /// Where the system says which name servers it asks.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
@@ -64,6 +72,9 @@ pub enum DnsError {
     /// The system did not find an address.
     #[error(transparent)]
     System(#[from] resolve::ResolveError),
+    /// The same was asked a moment ago, and failed then.
+    #[error("{0}")]
+    Again(String),
 }
 
 /// A client of the DNS; see the module's text.
@@ -72,6 +83,8 @@ pub struct Dns {
     /// By the system's configuration, and when that was written.
     system: Mutex<Option<(Option<SystemTime>, TokioResolver)>>,
     slots: Semaphore,
+    /// What failed, with the reason, and when.
+    failed: Mutex<HashMap<Question, (Instant, String)>>,
 }
 
 impl std::fmt::Debug for Dns {
@@ -82,7 +95,7 @@ impl std::fmt::Debug for Dns {
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { given: None, system: Mutex::default(), slots: Semaphore::new(AT_ONCE) }
+        Self { given: None, system: Mutex::default(), slots: Semaphore::new(AT_ONCE), failed: Mutex::default() }
     }
 }
 
@@ -104,8 +117,26 @@ impl Dns {
     /// Answers a question; that there is nothing of the kind is an answer without records.
     ///
     /// # Errors
-    /// When nobody answered within [`LIMIT`], or as [`resolve::lookup`] does.
+    /// When nobody answered within [`LIMIT`], or as [`resolve::lookup`] does; for the next five seconds the same
+    /// question then fails at once. One whose future is dropped counts as failed.
     pub async fn ask(&self, question: Question) -> Result<Answer, DnsError> {
+        let now = Instant::now();
+        let known = lock(&self.failed).get(&question).cloned();
+        if let Some((_, why)) = known.filter(|(at, _)| now.duration_since(*at) < FAILED_FOR) {
+            return Err(DnsError::Again(why));
+        }
+        let why = format!("the look-up of {} took too long", question.name());
+        let mut asking = Asking { dns: self, failed: Some((question.clone(), why)) };
+        let answer = self.look_up(question).await;
+        match (&answer, &mut asking.failed) {
+            (Ok(_), failed) => *failed = None,
+            (Err(error), Some((_, why))) => *why = error.to_string(),
+            (Err(_), None) => {}
+        }
+        answer
+    }
+
+    async fn look_up(&self, question: Question) -> Result<Answer, DnsError> {
         Ok(match question {
             Question::Naptr { domain } => {
                 Answer::Naptr(self.records(&domain, RecordType::NAPTR).await?.iter().filter_map(naptr).collect())
@@ -160,7 +191,7 @@ impl Dns {
     /// Returns a client of the name servers that the system is configured with by now.
     fn system(&self) -> Result<TokioResolver, NetError> {
         let written = std::fs::metadata(RESOLV_CONF).and_then(|file| file.modified()).ok();
-        let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut system = lock(&self.system);
         if let Some((_, client)) = system.as_ref().filter(|(at, _)| *at == written) {
             return Ok(client.clone());
         }
@@ -169,6 +200,29 @@ impl Dns {
         *system = Some((written, client.clone()));
         Ok(client)
     }
+}
+
+/// A question under way; what is left of it when it is dropped has failed.
+struct Asking<'a> {
+    dns: &'a Dns,
+    failed: Option<(Question, String)>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let Some((question, why)) = self.failed.take() else { return };
+        let (now, mut failed) = (Instant::now(), lock(&self.dns.failed));
+        if failed.len() >= FAILURES {
+            failed.retain(|_, (at, _)| now.duration_since(*at) < FAILED_FOR);
+        }
+        if failed.len() < FAILURES {
+            failed.insert(question, (now, why));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn client(config: ResolverConfig, mut options: ResolverOpts) -> Result<TokioResolver, NetError> {

@@ -8,7 +8,7 @@ use crate::sip::transport::Transport;
 const MAX_RECORDS: usize = 64;
 
 /// One thing to be looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
     /// The NAPTR records of a domain (RFC 3403).
     Naptr {
@@ -68,6 +68,15 @@ pub struct Srv {
     pub port: u16,
     /// The host; `.` says that the service is not to be had.
     pub target: String,
+}
+
+impl Question {
+    /// Returns the name that is asked for.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Naptr { domain: name } | Self::Srv { name } | Self::Addresses { host: name, .. } => name,
+        }
+    }
 }
 
 impl Answer {
