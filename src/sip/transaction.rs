@@ -91,6 +91,7 @@ impl ClientTransaction {
     }
 
     /// Makes it time out already at `until`, unless anything at all was heard by then.
+    #[must_use]
     pub fn heard_until(mut self, until: Instant) -> Self {
         if let ClientPhase::Calling { silent_until, .. } = &mut self.phase {
             *silent_until = Some(until);

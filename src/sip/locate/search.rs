@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use rand::Rng;
 
-use super::{Answer, Question, Srv, Target, srv};
+use super::{Answer, LocateError, Naptr, Question, Srv, Target, srv};
 use crate::sip::transport::Transport;
 
 /// The most names that are gone through in one round.
@@ -156,11 +156,10 @@ impl Search {
         supported: &'static [Transport],
         answers: Vec<Result<Answer, String>>,
     ) -> Result<Round, String> {
-        let mut records: Vec<_> =
-            answers.into_iter().flatten().flat_map(Answer::naptr).filter(super::Naptr::is_sip).collect();
+        let mut records: Vec<_> = answers.into_iter().flatten().flat_map(Answer::naptr).filter(Naptr::is_sip).collect();
         records.sort_by_key(|record| (record.order, record.preference));
         let usable = |transport: &Transport| supported.contains(transport) && (!secure || *transport == Transport::Tls);
-        let mut services: Vec<_> = records.iter().filter_map(super::Naptr::offer).collect();
+        let mut services: Vec<_> = records.iter().filter_map(Naptr::offer).collect();
         services.retain(|(transport, _)| usable(transport));
         services.truncate(MAX_PLACES);
         if let Some((first, _)) = services.first() {
@@ -168,11 +167,14 @@ impl Search {
             return Ok(Round::Services { services, fallback });
         }
         if let Some(record) = records.first() {
-            let (domain, secure) = (&self.domain, if secure { "sips: and " } else { "" });
-            let tls = record.service.to_ascii_uppercase().starts_with("SIPS");
-            return Err(match tls {
-                true => format!("{domain} is reached by TLS alone, and {}", super::LocateError::Tls),
-                false => format!("{domain} offers no transport for {secure}this program"),
+            let domain = &self.domain;
+            let by_tls = record.service.to_ascii_uppercase().starts_with("SIPS");
+            return Err(if by_tls && !supported.contains(&Transport::Tls) {
+                format!("{domain} is reached by TLS alone, and {}", LocateError::Tls)
+            } else if secure {
+                format!("{domain} offers no TLS, without which sips: is not")
+            } else {
+                format!("{domain} offers none of the transports that this program has")
             });
         }
         let services = supported.iter().copied().filter(usable);

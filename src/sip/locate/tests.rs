@@ -176,7 +176,7 @@ fn res_05_sips_is_never_downgraded() {
         a.example.com A 192.0.2.1
         example.com A 192.0.2.9";
     let (asked, none) = search_with("sips:u@example.com", clear, ALL);
-    assert_eq!(none.unwrap_err(), "example.com offers no transport for sips: and this program");
+    assert_eq!(none.unwrap_err(), "example.com offers no TLS, without which sips: is not");
     assert_eq!(asked, ["NAPTR example.com"]);
     // Without NAPTR and SRV it is TLS at the domain's own address.
     let (asked, found) = search_with("sips:u@example.com", "example.com A 192.0.2.9", ALL);
