@@ -235,8 +235,12 @@ fn res_16_a_retry_after_says_for_how_long_and_if_all_are_dead_all_are_tried() {
     bench.feed(Input::SendFailed(address(SECOND)));
     bench.did();
     bench.watch("sip:carol@example.com");
-    let (_, to, _) = request(&resolve(&mut bench, &[FIRST, SECOND]));
+    let (_, to, text) = request(&resolve(&mut bench, &[FIRST, SECOND]));
+    assert_eq!(to, SECOND, "its time ends first");
+    bench.feed(Input::SendFailed(address(SECOND)));
+    let (_, to, again) = request(&bench.did());
     assert_eq!(to, FIRST);
+    assert_moved(&text, &again);
 }
 
 #[test]

@@ -417,9 +417,8 @@ impl<U: Copy> Endpoint<U> {
         let (user, done, next) = (client.user, machine.is_completed(), machine.deadline());
         let account = if done { client.auth.take() } else { None };
         let moves_on = code == 503 && client.targets.len() > 1;
-        if done && client.hunted && code != 503 {
-            // Whoever refuses is there.
-            self.aside.forget(client.targets.front());
+        if let Some(target) = client.targets.front().filter(|_| done && client.hunted) {
+            self.aside.judge(*target, &message, now);
         }
         let draft = (account.is_some() || moves_on).then(|| client.take_draft(account));
         if done && stream {
@@ -437,7 +436,7 @@ impl<U: Copy> Endpoint<U> {
         }
         match draft {
             Some(draft) if moves_on => {
-                self.move_on(draft, &message, now, out);
+                self.move_on(draft, now, out);
                 None
             }
             Some(draft) if matches!(code, 401 | 407) => Some(self.challenged(draft, sent_to, &message, now, out)),

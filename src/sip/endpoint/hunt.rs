@@ -44,27 +44,36 @@ impl Aside {
         }
     }
 
-    fn holds(&self, target: &Target, now: Instant) -> bool {
-        self.until.get(target).is_some_and(|until| now < *until)
+    /// Returns until when a target is passed over, if it is.
+    fn until(&self, target: &Target, now: Instant) -> Option<Instant> {
+        self.until.get(target).copied().filter(|until| now < *until)
     }
 
-    /// A target has shown to be there.
-    pub(super) fn forget(&mut self, target: Option<&Target>) {
-        if let Some(target) = target {
-            self.until.remove(target);
+    /// Learns from a final response: whoever sends one is there, unless it says that it cannot serve.
+    pub(super) fn judge(&mut self, target: Target, response: &Message<'_>, now: Instant) {
+        if response.code() == Some(503) {
+            let asked = response.retry_after().map(|after| Duration::from_secs(u64::from(after.seconds)));
+            self.put(target, now + asked.unwrap_or(ASIDE_FOR).min(ASIDE_AT_MOST), now);
+        } else {
+            self.until.remove(&target);
         }
     }
 }
 
 impl<U: Copy> Endpoint<U> {
-    /// Leaves out the targets that no address of ours has to do with, and those put aside unless all are.
+    /// Leaves out the targets that no address of ours has to do with, and those put aside; if all are, the one whose time
+    /// ends first comes first.
     pub(super) fn reachable(&self, targets: Vec<Target>, now: Instant) -> VecDeque<Target> {
         let locals = &self.config.locals;
         // An address of a family that we do not have is no way at all.
         let mut ours = targets;
         ours.retain(|target| locals.iter().any(|local| local.is_ipv4() == target.remote.is_ipv4()));
-        let live: VecDeque<_> = ours.iter().filter(|target| !self.aside.holds(target, now)).copied().collect();
-        if live.is_empty() { ours.into() } else { live }
+        if ours.iter().all(|target| self.aside.until(target, now).is_some()) {
+            ours.sort_by_key(|target| self.aside.until(target, now));
+        } else {
+            ours.retain(|target| self.aside.until(target, now).is_none());
+        }
+        ours.into()
     }
 
     /// A request came to nothing where it was sent: it goes to the next target, or has failed.
@@ -84,18 +93,8 @@ impl<U: Copy> Endpoint<U> {
         }
     }
 
-    /// A server cannot serve now: what it was sent goes to the next, and so does what follows for a while.
-    pub(super) fn move_on(
-        &mut self,
-        mut client: Client<U>,
-        response: &Message<'_>,
-        now: Instant,
-        out: &mut Vec<Effect>,
-    ) {
-        let asked = response.retry_after().map(|after| Duration::from_secs(u64::from(after.seconds)));
-        if let Some(target) = client.targets.front().filter(|_| client.hunted) {
-            self.aside.put(*target, now + asked.unwrap_or(ASIDE_FOR).min(ASIDE_AT_MOST), now);
-        }
+    /// A server cannot serve now: what it was sent goes to the next.
+    pub(super) fn move_on(&mut self, mut client: Client<U>, now: Instant, out: &mut Vec<Effect>) {
         client.branch = Token::random(&mut self.rng);
         client.begin_anew();
         let id = self.clients.insert(client);
