@@ -3,7 +3,7 @@
 //! The DNS is asked through `hickory-resolver` as `/etc/resolv.conf` says, which is read again when it changes: a laptop
 //! moves. Its cache keeps answers for as long as they say, absence as well, and is bounded; so are the patience for one
 //! question and the number of those under way. What follows from an answer is [`locate`](crate::sip::locate)'s matter.
-//! Addresses are the system's ([`resolve`](super::resolve)), with its hosts file, its mDNS and its order of families;
+//! Addresses are the system's ([`resolve`]), with its hosts file, its mDNS and its order of families;
 //! where a name server was given instead, that one is asked first.
 
 use std::{
