@@ -9,7 +9,7 @@ use sippresence::client::PresenceClient;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let target = std::env::args().nth(1).unwrap_or_else(|| "alice@127.0.0.1".to_owned());
-    let client = PresenceClient::towards("watcher", std::slice::from_ref(&target)).await?.bind().await?;
+    let client = PresenceClient::towards(None, "watcher", std::slice::from_ref(&target), None).await?.bind().await?;
     let mut watcher = client.watch(&target).await?;
     loop {
         tokio::select! {

@@ -32,8 +32,7 @@
 //! #   assert_eq!(status.to_string(), "available");
 //! }
 //!
-//! let error = alice.register("sip:pbx.company.com").await.unwrap_err();
-//! assert_eq!(error.to_string(), "registration with a server is not supported yet: this version works peer to peer");
+//! // With a server, the same calls go through it after `alice.register("sip:pbx.company.com").await?`.
 //! # Ok(()) }
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f()).unwrap();
 //! ```

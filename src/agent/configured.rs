@@ -150,7 +150,8 @@ fn has_domain(address: &str) -> bool {
     let view = uri.as_ref();
     let host = view.host_text().trim_end_matches('.').to_ascii_lowercase();
     let is_name = matches!(view.host(), Host::Name(_));
-    is_name && view.port().is_none() && host.contains('.') && !host.ends_with(".local")
+    let domain = host.rsplit_once('.').map(|(_, top)| top);
+    is_name && view.port().is_none() && domain.is_some_and(|top| top != "local")
 }
 
 /// Returns the protocol timers of the configuration.

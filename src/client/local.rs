@@ -22,7 +22,8 @@ use crate::{
 
 impl PresenceClient {
     /// Begins a client that can reach all of `targets`, on ports that the system picks: at `address` if one of them is
-    /// asked by our server, else as the same user, or `fallback`, of this machine. A bare name gets the host of `address`.
+    /// asked by our server, else as the same user, or `fallback`, of this machine. A bare name gets the host of
+    /// `address`, or without one is somebody of this machine.
     ///
     /// # Errors
     /// When a target names nobody. One that cannot be looked up is left to fail when it is watched.
@@ -68,7 +69,7 @@ impl PresenceClient {
         let host = SocketAddr::new(listen[0], 0).to_string();
         let host = host.strip_suffix(":0").unwrap_or(&host);
         let user = own.as_ref().and_then(|own| own.as_ref().user().map(str::to_owned));
-        let user = user.unwrap_or_else(|| escape_user(fallback).to_string());
+        let user = user.unwrap_or_else(|| escape_user(fallback));
         let builder = Self::builder(&format!("sip:{user}@{host}")).default_host(default_host);
         Ok(builder.listen(listen).any_port().dns(dns))
     }

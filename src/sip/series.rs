@@ -78,5 +78,5 @@ impl Series {
 
 /// Plans the way: through the route if there is one.
 pub(super) fn way(target: &Uri, route: Option<&Uri>) -> Result<Plan, Failure> {
-    Ok(locate::plan(&route.unwrap_or(target).as_ref())?)
+    Ok(locate::plan(&route.unwrap_or(target).as_ref(), locate::TRANSPORTS)?)
 }

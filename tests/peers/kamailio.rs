@@ -1,6 +1,8 @@
 //! Kamailio 5.6 and later: our own program through a real presence server, with digest, over what it listens on.
 
-use std::{net::UdpSocket, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
+use std::{
+    fmt::Write as _, net::UdpSocket, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration,
+};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -79,7 +81,7 @@ fn make_tables(folder: &Path) {
     }
     for user in USERS {
         let row = format!("('{user}', 'sip.test', '{user}-pw')");
-        sql.push_str(&format!("INSERT INTO subscriber (username, domain, password) VALUES {row};\n"));
+        let _ = writeln!(sql, "INSERT INTO subscriber (username, domain, password) VALUES {row};");
     }
     let script = folder.join("tables.sql");
     std::fs::write(&script, sql).unwrap();
@@ -155,12 +157,13 @@ impl Kamailio {
             let file = home.path(&format!("{account}.pw"));
             std::fs::write(&file, format!("{account}-pw\n")).unwrap();
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "[account.{account}]\naddress = \"sip:{account}@sip.test\"\n\
                  outbound_proxy = \"sip:127.0.0.1:{}{parameters}\"\npassword_file = \"{}\"\n",
                 self.port,
                 file.display()
-            ));
+            );
         }
         home.write("config.toml", &format!("{text}{more}"));
         home

@@ -14,6 +14,7 @@ use sippresence::sip::{
         EventPackage, Step, User,
         publisher::{Publication, PublicationId, Publisher, Update},
     },
+    locate::{self, Answer, Question},
     registration::{self, Binding, Registration, RegistrationId},
     time::Instant,
     transaction::Timing,
@@ -89,6 +90,7 @@ impl Scripted {
             locals: vec![LOCAL.parse().unwrap()],
             allow_events: "presence",
             accept: "application/pidf+xml",
+            transports: locate::TRANSPORTS,
         };
         let mut endpoint = Endpoint::new(config, StdRng::seed_from_u64(7));
         let (realm, servers) = (None, vec!["example.com".into()]);
@@ -204,11 +206,18 @@ impl Scripted {
                 return self.endpoint.stream_opened(flow, now, &mut self.out);
             }
             Effect::Close { .. } => return,
-            Effect::Resolve { query, host, port } => {
-                assert!(["example.com", "proxy.example.com"].contains(&host.as_str()), "{host}");
-                let server: SocketAddr = SERVER.parse().unwrap();
-                let found = [SocketAddr::new(server.ip(), port)];
-                assert!(self.endpoint.resolved(query, Ok(&found), now, &mut self.out));
+            // A domain with nothing but an address.
+            Effect::Resolve { query, question } => {
+                let answer = match question {
+                    Question::Naptr { .. } => Answer::Naptr(Vec::new()),
+                    Question::Srv { .. } => Answer::Srv(Vec::new()),
+                    Question::Addresses { host, port } => {
+                        assert!(["example.com", "proxy.example.com"].contains(&host.as_str()), "{host}");
+                        let server: SocketAddr = SERVER.parse().unwrap();
+                        Answer::Addresses(vec![SocketAddr::new(server.ip(), port)])
+                    }
+                };
+                assert!(self.endpoint.resolved(query, Ok(answer), now, &mut self.out).is_none());
                 return;
             }
             Effect::AskSecret { account } => {
@@ -217,7 +226,7 @@ impl Scripted {
             }
         };
         if self.unplugged {
-            return self.endpoint.send_failed(to);
+            return self.endpoint.send_failed(to, now, &mut self.out);
         }
         let text = String::from_utf8(packet.to_vec()).unwrap();
         self.sent.push_back(Msg { text, to, at: self.after });
