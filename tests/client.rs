@@ -1,13 +1,16 @@
 //! The library as its user meets it: real sockets on loopback, ports that the kernel picks.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use sippresence::{
     agent::Agent,
     client::{
         Action, BuddyList, Freshness, Item, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
-        PresenceWatcher, SavedServing, Timing,
+        PresenceWatcher, SavedServing, Server, Timing,
     },
     config::{Environment, Paths},
 };
@@ -153,6 +156,16 @@ async fn everything_works_over_ipv6() {
     alice.presence(PresenceStatus::DoNotDisturb).await.unwrap();
     let mut watcher = bob.watch(&alice.uri()).await.unwrap();
     until(&mut watcher, PresenceStatus::DoNotDisturb).await;
+}
+
+#[tokio::test]
+async fn who_works_through_a_server_listens_where_its_requests_arrive() {
+    let entry = "sip:[::1]:1".parse().unwrap();
+    let builder = PresenceClient::builder("sip:alice@example.com").listen([Ipv4Addr::LOCALHOST.into()]).any_port();
+    let client = builder.server(Server::new(Some(entry))).listen_toward_server().await.bind().await.unwrap();
+    let addresses: Vec<IpAddr> = client.locals().iter().map(SocketAddr::ip).collect();
+    assert_eq!(addresses, [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]);
+    client.stop().await;
 }
 
 #[tokio::test]

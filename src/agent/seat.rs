@@ -12,7 +12,7 @@ use crate::{
     client::{
         ClientError, Holds, Login, Policy, PortChoice, PresenceClient, Published, ReadyClient, SavedHolds, SavedServing,
     },
-    config::{self, Account, Environment, Settings},
+    config::{self, Account, Environment, Listen, Settings},
 };
 
 /// One account.
@@ -100,6 +100,9 @@ impl Opened {
     ) -> Result<Self, AgentError> {
         let Common { settings, env, policy, device, crashed } = *common;
         let mut builder = configured::builder(settings, account, env)?.policy(policy.clone());
+        if settings.agent.listen == Listen::Loopback {
+            builder = builder.listen_toward_server().await;
+        }
         if let Some(port) = port {
             builder = builder.port(port);
         }

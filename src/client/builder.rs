@@ -14,6 +14,7 @@ use super::{
     Action, ClientError, Login, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored,
     SavedServing, Server, Shared, Timing,
     driver::{COMMANDS, Driver},
+    local::sources_toward,
     server::Home,
     trace::{BEHIND, Tracer},
 };
@@ -236,6 +237,20 @@ impl ClientBuilder {
     /// When the address names no address of this machine, or its port is taken.
     pub async fn bind(self) -> Result<PresenceClient, ClientError> {
         Ok(self.open().await?.start())
+    }
+
+    /// Listens also on the addresses from which our server is reached, as far as it is found now: its requests would
+    /// not arrive at loopback. Without a server nothing changes.
+    pub async fn listen_toward_server(mut self) -> Self {
+        let entry = self.server.as_ref().and_then(|server| server.proxy.clone().or_else(|| self.address.parse().ok()));
+        if let Some(entry) = entry {
+            for ip in sources_toward(&self.dns, entry).await {
+                if !self.listen.contains(&ip) {
+                    self.listen.push(ip);
+                }
+            }
+        }
+        self
     }
 
     /// Binds the sockets, and neither reads nor sends before [`ReadyClient::start`].

@@ -52,14 +52,7 @@ impl PresenceClient {
             let entry = server.proxy.as_ref().unwrap_or(own).clone();
             looking.push(Box::pin(addresses_of(Arc::clone(&dns), entry)));
         }
-        let mut listen: Vec<IpAddr> = Vec::new();
-        for remote in all(looking).await.into_iter().flatten() {
-            if let Ok(ip) = source_for(remote)
-                && !listen.contains(&ip)
-            {
-                listen.push(ip);
-            }
-        }
+        let mut listen = sources(all(looking).await.into_iter().flatten());
         if listen.is_empty() {
             listen.push(Ipv4Addr::LOCALHOST.into());
         }
@@ -73,6 +66,25 @@ impl PresenceClient {
         let builder = Self::builder(&format!("sip:{user}@{host}")).default_host(default_host);
         Ok(builder.listen(listen).any_port().dns(dns))
     }
+}
+
+/// Returns the addresses of this machine from which the servers behind a URI are reached, as far as they are found
+/// within the time that a request has for it.
+pub(super) async fn sources_toward(dns: &Arc<Dns>, uri: Uri) -> Vec<IpAddr> {
+    sources(addresses_of(Arc::clone(dns), uri).await)
+}
+
+/// Returns from where these are reached, each once.
+fn sources(remotes: impl IntoIterator<Item = SocketAddr>) -> Vec<IpAddr> {
+    let mut sources: Vec<IpAddr> = Vec::new();
+    for remote in remotes {
+        if let Ok(ip) = source_for(remote)
+            && !sources.contains(&ip)
+        {
+            sources.push(ip);
+        }
+    }
+    sources
 }
 
 /// Looks for the servers behind a URI as a request to it would, within the time for one.
