@@ -12,6 +12,7 @@ mod kept;
 pub mod launch;
 mod login;
 mod news;
+mod once;
 mod own;
 mod requests;
 mod seat;
@@ -38,6 +39,8 @@ use tracing::{debug, info, warn};
 pub use self::{
     configured::{Configured, Place, builder, load_policy, server, timing},
     login::login,
+    once::{clear_once, set_once},
+    own::Wish,
 };
 use self::{
     hooks::{Hooks, Speaks},

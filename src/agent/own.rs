@@ -34,13 +34,19 @@ const SERVER_WITHIN: Duration = Duration::from_secs(4);
 
 /// What is to be set.
 #[derive(Debug)]
-pub(super) struct Wish<'a> {
-    pub(super) status: &'a str,
-    pub(super) note: Option<String>,
-    pub(super) activities: &'a [String],
-    pub(super) length: Option<&'a str>,
-    pub(super) until: Option<&'a str>,
-    pub(super) held: bool,
+pub struct Wish<'a> {
+    /// The status, as `busy` or `meeting`.
+    pub status: &'a str,
+    /// The words beside it.
+    pub note: Option<String>,
+    /// Names of RPID activities.
+    pub activities: &'a [String],
+    /// How long it is held, as `45m`.
+    pub length: Option<&'a str>,
+    /// Until when it is held, as `17:30` or a timestamp.
+    pub until: Option<&'a str>,
+    /// Whether it is held until its holder is gone.
+    pub held: bool,
 }
 
 /// What came of it.
@@ -79,18 +85,11 @@ impl Own {
     ///
     /// A hold gets the name `id`.
     pub(super) async fn set(&self, wish: &Wish<'_>, id: &str) -> Result<Done, OwnError> {
-        let published = read(wish)?;
-        let lasts = lasts(wish)?;
+        let change = Change::read(wish)?;
         let (mut hold, mut ended) = (None, 0);
         let unkept = self
             .change(true, |holds, now| {
-                match lasts {
-                    None => ended = holds.set(published, now),
-                    Some(lasts) => {
-                        holds.add(Hold { id: id.to_owned(), published, lasts: lasts.starting(now) }, now)?;
-                        hold = Some(id.to_owned());
-                    }
-                }
+                (hold, ended) = change.make(holds, id, now)?;
                 Ok(())
             })
             .await?;
@@ -128,12 +127,7 @@ impl Own {
 
     /// Returns the line that tells my status.
     pub(super) async fn line(&self) -> Line {
-        let now = now();
-        let linked = self.seat.client.linked().await.unwrap_or_default();
-        let mut line = Line::publication(0, now.wall, self.seat.client.address(), &self.seat.holds(), now);
-        line.addresses = self.seat.client.uris();
-        line.server = (*linked != Linked::default()).then(|| Linked::clone(&linked));
-        line
+        line(&self.seat).await
     }
 
     /// Changes what is set, publishes what shows for it, and keeps it; returns why it could not be kept.
@@ -190,6 +184,36 @@ impl Own {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Returns the line that tells my status at an account.
+pub(super) async fn line(seat: &Seat) -> Line {
+    let now = now();
+    let linked = seat.client.linked().await.unwrap_or_default();
+    let mut line = Line::publication(0, now.wall, seat.client.address(), &seat.holds(), now);
+    line.addresses = seat.client.uris();
+    line.server = (*linked != Linked::default()).then(|| Linked::clone(&linked));
+    line
+}
+
+/// A wish that makes sense.
+pub(super) struct Change {
+    published: Published,
+    lasts: Option<Span>,
+}
+
+impl Change {
+    pub(super) fn read(wish: &Wish<'_>) -> Result<Self, OwnError> {
+        Ok(Self { published: read(wish)?, lasts: lasts(wish)? })
+    }
+
+    /// Changes what is set; returns the name of the hold, if it is one, and how many ended by it.
+    pub(super) fn make(self, holds: &mut Holds, id: &str, now: Now) -> Result<(Option<String>, usize), TooManyHolds> {
+        let Self { published, lasts } = self;
+        let Some(lasts) = lasts else { return Ok((None, holds.set(published, now))) };
+        holds.add(Hold { id: id.to_owned(), published, lasts: lasts.starting(now) }, now)?;
+        Ok((Some(id.to_owned()), 0))
     }
 }
 

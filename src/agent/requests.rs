@@ -221,7 +221,7 @@ async fn release(shared: &Shared, hold: &str) -> Reply {
 }
 
 /// Tells what became of my status.
-fn answer(done: Result<Done, OwnError>, held: bool) -> Reply {
+pub(super) fn answer(done: Result<Done, OwnError>, held: bool) -> Reply {
     match done {
         Ok(Done { publication, hold, ended, unkept }) => Reply {
             publication: Some(Box::new(publication)),

@@ -92,7 +92,8 @@ impl Opened {
         }
     }
 
-    async fn open_at(
+    /// Opens it at one port, or at that of the configuration.
+    pub(super) async fn open_at(
         common: &Common<'_>,
         account: Option<(&str, &Account)>,
         port: Option<PortChoice>,

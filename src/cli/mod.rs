@@ -13,6 +13,7 @@ mod keys;
 mod log;
 mod looking;
 mod manual;
+mod once;
 mod output;
 mod progress;
 mod set;

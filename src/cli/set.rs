@@ -6,6 +6,7 @@ use super::{
     during,
     explain::hint,
     looking::{self, ask},
+    once,
 };
 use crate::{
     client::{Activity, Freshness, Layer, LayerKind, Line, Link, StatusArg, text},
@@ -25,6 +26,9 @@ pub(super) async fn set(context: &Context, args: &Set) -> Result<Exit, Failed> {
     // The time zone is ours, not the agent's.
     let until = args.until.as_ref().map(|until| parse_until(until, &jiff::Zoned::now()));
     let until = until.transpose().map_err(|error| usage(format!("--until: {error}")))?;
+    if context.args.no_agent {
+        return once::set(context, args, until.map(|until| until.timestamp())).await;
+    }
     let mut agent = needed(context).await?;
     let request = Request::Set {
         status: args.status.clone(),
@@ -58,17 +62,7 @@ pub(super) async fn set(context: &Context, args: &Set) -> Result<Exit, Failed> {
 
 /// Says how the server took it; what it refuses is a failure, though it is in force for those who watch directly.
 fn at_server(context: &Context, link: &Link) -> Result<(), Failed> {
-    let failed = |exit: Exit, what: &str| {
-        let reason = link.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        Failed::new(exit, format!("{what}{reason}"))
-    };
-    let exit = link.code.map_or(Exit::Unreachable, |code| Exit::of_freshness(Freshness::Failed(code)));
-    let hint = link.code.and_then(|code| hint(Freshness::Failed(code)));
     match link.state.as_str() {
-        "refused" => {
-            let failed = failed(exit, "the server does not take your status");
-            Err(if let Some(hint) = hint { failed.with_hint(hint) } else { failed })
-        }
         "standing" => {
             context.output.tell("the server shows it");
             Ok(())
@@ -79,8 +73,21 @@ fn at_server(context: &Context, link: &Link) -> Result<(), Failed> {
             Ok(())
         }
         "none" => Ok(()),
-        _ => Err(failed(exit, "the server has not taken your status yet")
-            .with_hint("it is kept and tried again: `sippresence me` says how it stands")),
+        _ => Err(refusal(link, "it is kept and tried again: `sippresence me` says how it stands")),
+    }
+}
+
+/// Says why the server did not take a status, and what becomes of one that it may take yet.
+pub(super) fn refusal(link: &Link, later: &str) -> Failed {
+    let reason = link.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let exit = link.code.map_or(Exit::Unreachable, |code| Exit::of_freshness(Freshness::Failed(code)));
+    if link.state != "refused" {
+        return Failed::new(exit, format!("the server has not taken your status yet{reason}")).with_hint(later);
+    }
+    let failed = Failed::new(exit, format!("the server does not take your status{reason}"));
+    match link.code.and_then(|code| hint(Freshness::Failed(code))) {
+        Some(hint) => failed.with_hint(hint),
+        None => failed,
     }
 }
 
@@ -115,6 +122,9 @@ pub(super) fn words(layer: &Layer) -> String {
 /// Takes the publication back.
 pub(super) async fn clear(context: &Context) -> Result<Exit, Failed> {
     let Some(mut agent) = looking::agent(context).await? else {
+        if let Some(exit) = once::clear(context).await? {
+            return Ok(exit);
+        }
         // What an agent kept would come back with the next one.
         let forgotten = crate::agent::forget_stored(&context.paths).await?;
         let what = if forgotten { "your stored status is forgotten" } else { "there is nothing to take back" };
@@ -138,10 +148,6 @@ pub(super) async fn me(context: &Context) -> Result<Exit, Failed> {
 
 /// Connects to the agent; starts one if none runs and it may be.
 async fn needed(context: &Context) -> Result<Connection, Failed> {
-    if context.args.no_agent {
-        let message = "publishing without an agent needs a server, which is not supported yet";
-        return Err(Failed::new(Exit::NoAgent, message).with_hint("leave out --no-agent"));
-    }
     if let Some(agent) = looking::agent(context).await? {
         return Ok(agent);
     }

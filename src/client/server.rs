@@ -63,13 +63,22 @@ impl PresenceClient {
         self.ask(Command::Linked).await
     }
 
-    /// Waits until it is known how the server takes what we publish, at most for so long; none without a server, or
-    /// when it is not known by then.
+    /// Waits until it is known how the server takes what we publish, at most for so long; none without a server, where
+    /// nothing was published, or when it is not known by then.
     pub async fn published_within(&self, limit: Duration) -> Result<Option<Link>, ClientError> {
-        if self.home().server.is_none() {
+        if self.linked().await?.publication.is_none() {
             return Ok(None);
         }
         self.until(limit, |linked| linked.publication.clone().filter(|link| !link.is_open())).await
+    }
+
+    /// Waits until the server has taken what we publish, or refused it, at most for so long; none as above.
+    pub async fn settled_within(&self, limit: Duration) -> Result<Option<Link>, ClientError> {
+        if self.linked().await?.publication.is_none() {
+            return Ok(None);
+        }
+        let is_paced = |link: &Link| link.state == "waiting" && link.code.is_none();
+        self.until(limit, |linked| linked.publication.clone().filter(|link| !link.is_open() && !is_paced(link))).await
     }
 
     /// Waits until the state at the server is of some kind.

@@ -282,3 +282,28 @@ fn two_configurations_have_an_agent_each() {
     assert_eq!(home.sh("sippresence --config ./other.toml agent stop").code, 0, "however the file is written");
     assert_eq!(shown(&home), "busy");
 }
+
+#[test]
+fn without_an_agent_it_takes_a_server_that_keeps_it() {
+    let home = Home::new("alice");
+    let set = home.run(&["set", "--no-agent", "busy"]);
+    assert_eq!(set.code, 11, "{set:?}");
+    assert_eq!(
+        set.err,
+        "sippresence: without an agent nobody would see it: it takes an account with a server that keeps it\n\
+         hint: leave out --no-agent\n"
+    );
+    // Nobody listens there: it says so, and keeps what was set for the next one.
+    let account = "[account.alice]\naddress = \"sip:alice@sip.test\"\noutbound_proxy = \"sip:127.0.0.1:1\"\n";
+    home.config(account);
+    for (words, code) in
+        [(&["busy"][..], 7), (&["busy", "--activity", "nonsense"], 2), (&["busy", "--while", "--", "true"], 11)]
+    {
+        let set = home.run(&[&["set", "--no-agent"], words].concat());
+        assert_eq!(set.code, code, "{set:?}");
+    }
+    let set = home.run(&["-a", "all", "set", "--no-agent", "busy"]);
+    assert_eq!(set.code, 2, "{set:?}");
+    let clear = home.run(&["clear"]);
+    assert_eq!((clear.code, clear.err.contains("taken back")), (0, true), "{clear:?}");
+}

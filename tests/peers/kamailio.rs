@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::shows_what_one_sets_to_the_other_and_forgets_it_at_the_end", shows),
     ("kamailio::is_spoken_to_over_tcp_with_sha_256", over_tcp),
     ("kamailio::pub_20_keeps_one_publication_over_a_kill_of_the_agent", killed),
+    ("kamailio::pub_20_keeps_a_status_for_who_runs_no_agent", without_agent),
     ("kamailio::pub_08_is_published_at_afresh_after_it_lost_everything", forgot),
     ("kamailio::aut_03_refuses_a_wrong_password_with_exit_code_4", wrong_password),
     ("kamailio::knows_two_accounts_of_one_agent_and_one_that_fails_harms_not_the_other", two_accounts),
@@ -171,7 +172,17 @@ impl Kamailio {
 
     /// Returns the entity-tags of a user's publications, as the server has them.
     fn tags(&self, user: &str) -> Vec<String> {
-        let query = format!("select etag from presentity where username = '{user}'");
+        self.select(&format!("etag from presentity where username = '{user}'"))
+    }
+
+    /// Returns how long a user's publication stands there.
+    fn seconds_left(&self, user: &str) -> i64 {
+        let found = self.select(&format!("expires - strftime('%s', 'now') from presentity where username = '{user}'"));
+        found[0].parse().unwrap()
+    }
+
+    fn select(&self, what: &str) -> Vec<String> {
+        let query = format!("select {what}");
         let database = self.folder.path().join("presence.db");
         let found = Command::new("sqlite3").arg(database).arg(query).output().unwrap();
         String::from_utf8_lossy(&found.stdout).lines().map(str::to_owned).collect()
@@ -251,6 +262,43 @@ fn over_tcp(peer: &Peer) {
     assert_eq!(code, 0, "{err}");
     let shown: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&shown["status"], shown["note"].as_str().unwrap().len()), (&json!("away"), 1000));
+}
+
+fn without_agent(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice", "carol"], "");
+    let (code, _, err) = ended(&alice, &["set", "--no-agent", "busy", "--note", "once", "--for", "45m"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("you are busy: once\n") && err.contains("no agent renews it"), "{err}");
+    let first = server.tags("alice");
+    let left = server.seconds_left("alice");
+    assert!(first.len() == 1 && (2600..=2700).contains(&left), "{first:?} {left}");
+    // Several at once, one after the other, are still one device.
+    let many: Vec<_> = (0..4)
+        .map(|note: u8| {
+            let note = note.to_string();
+            alice.command(&["set", "-q", "--no-agent", "dnd", "--note", &note]).spawn().unwrap()
+        })
+        .collect();
+    for mut one in many {
+        assert_eq!(one.wait().unwrap().code(), Some(0));
+    }
+    let (code, out, err) = ended(&alice, &["--no-agent", "-a", "carol", "show", "--json", "alice"]);
+    let shown: Value = serde_json::from_str(&out).unwrap_or_default();
+    assert_eq!((code, &shown["status"]), (0, &json!("dnd")), "{err}");
+    assert!(server.tags("alice").len() == 1 && server.tags("alice") != first);
+    // An agent goes on with it, and nobody works beside it.
+    let agent = AgentOf(&alice);
+    assert_eq!(ended(&alice, &["agent", "start"]).0, 0);
+    let (code, _, err) = ended(&alice, &["set", "--no-agent", "busy"]);
+    assert_eq!(code, 12, "{err}");
+    assert_eq!(server.tags("alice").len(), 1);
+    drop(agent);
+    assert_eq!(ended(&alice, &["set", "--no-agent", "away"]).0, 0);
+    let (code, _, err) = ended(&alice, &["clear"]);
+    assert_eq!((code, server.tags("alice").len()), (0, 0), "{err}");
+    let (code, _, err) = ended(&alice, &["set", "--no-agent", "busy", "--while", "--", "true"]);
+    assert_eq!(code, 11, "{err}");
 }
 
 fn killed(peer: &Peer) {
