@@ -50,18 +50,20 @@ pub(super) async fn set(context: &Context, args: &Set, until: Option<Timestamp>)
         return Err(Failed::new(Exit::NoAgent, message).with_hint("leave out --no-agent"));
     };
     let told = reply.publication.as_ref();
-    if let Some(shown) = told.and_then(|line| line.layers.first()) {
-        context.output.tell(&format!("you are {}", words(shown)));
-    }
+    let shown = told.and_then(|line| line.layers.first()).map_or_else(|| "offline".to_owned(), words);
     match told.and_then(|told| told.server.as_ref()?.publication.as_ref()) {
         Some(link) if link.state == "standing" => {
+            context.output.tell(&format!("you are {shown}"));
             let until = link.expires_at.map(|at| format!(" until {}", clock_until(at))).unwrap_or_default();
             context.output.tell(&format!("the server shows it{until}; no agent renews it"));
             Ok(Exit::Done)
         }
-        Some(link) if link.state == "none" => Ok(Exit::Done),
-        Some(link) => Err(refusal(link, "it is sent again with the next `set`")),
-        None => Err(Failed::new(Exit::Unreachable, "the server did not answer")),
+        Some(link) if link.state != "none" => Err(refusal(link, "it is sent again with the next `set`")),
+        // Who is offline has nothing there.
+        _ => {
+            context.output.tell(&format!("you are {shown}"));
+            Ok(Exit::Done)
+        }
     }
 }
 

@@ -73,6 +73,11 @@ fn at_server(context: &Context, link: &Link) -> Result<(), Failed> {
             Ok(())
         }
         "none" => Ok(()),
+        "refused" => {
+            let mut failed = refusal(link, "");
+            failed.message.push_str("; who watches you directly sees it");
+            Err(failed)
+        }
         _ => Err(refusal(link, "it is kept and tried again: `sippresence me` says how it stands")),
     }
 }

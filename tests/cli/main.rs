@@ -14,6 +14,7 @@ mod manual;
 mod own;
 mod progress;
 mod raw;
+mod refusing;
 mod schema;
 mod state;
 mod support;
