@@ -35,7 +35,7 @@ pub(crate) const TESTS: &[Test] = &[
 const ALLOW_BOB: &str = "allow = [\"bob@127.0.0.1\"]\n";
 
 /// A running baresip of the user bob.
-struct Baresip {
+pub(crate) struct Baresip {
     /// Its configuration; it writes there while it runs.
     _folder: TempDir,
     process: Process,
@@ -46,20 +46,32 @@ struct Baresip {
 impl Baresip {
     /// Starts it with a contact that it watches, if any, and waits until it takes commands.
     fn start(peer: &Peer, contact: Option<&str>) -> Self {
-        with_free_ports(|| Self::try_start(peer, contact, free_port()))
+        with_free_ports(|| {
+            let port = free_port();
+            Self::try_start(peer, &without_server(port), contact, port)
+        })
     }
 
     /// Starts it at a port that another one had.
     fn start_at(peer: &Peer, contact: Option<&str>, port: u16) -> Self {
-        with_free_ports(|| Self::try_start(peer, contact, port))
+        with_free_ports(|| Self::try_start(peer, &without_server(port), contact, port))
     }
 
-    fn try_start(peer: &Peer, contact: Option<&str>, port: u16) -> Result<Self, String> {
+    /// Starts bob at a server, where he is registered and publishes; his password is `bob-pw`.
+    pub(crate) fn start_at_server(peer: &Peer, server: u16, contact: &str) -> Self {
+        let account = format!(
+            "<sip:bob@sip.test>;auth_user=bob;auth_pass=bob-pw;outbound=\"sip:127.0.0.1:{server};transport=udp\";\
+             regint=120;pubint=20\n"
+        );
+        with_free_ports(|| Self::try_start(peer, &account, Some(contact), free_port()))
+    }
+
+    fn try_start(peer: &Peer, account: &str, contact: Option<&str>, port: u16) -> Result<Self, String> {
         let control = free_port();
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("config", &config(peer, port, control));
-        write("accounts", &format!("<sip:bob@127.0.0.1:{port};transport=udp>;regint=0\n"));
+        write("accounts", account);
         let contact = contact.map(|uri| format!("\"Alice\" <{uri}>;presence=p2p\n"));
         write("contacts", &contact.unwrap_or_default());
         let mut process = Process::start(Command::new(&peer.program).arg("-f").arg(folder.path()).arg("-s"));
@@ -85,7 +97,7 @@ impl Baresip {
     }
 
     /// Gives it a command over its control port and returns its words, without colours.
-    fn command(&self, name: &str) -> String {
+    pub(crate) fn command(&self, name: &str) -> String {
         self.try_command(name).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.log()))
     }
 
@@ -106,7 +118,7 @@ impl Baresip {
     }
 
     /// Waits until it believes this of its contact.
-    fn believes(&self, wanted: &str) {
+    pub(crate) fn believes(&self, wanted: &str) {
         until(&format!("baresip shows {wanted}"), || {
             let shown = self.belief();
             if shown == wanted { Ok(()) } else { Err(format!("{shown}\n{}", self.log())) }
@@ -114,11 +126,15 @@ impl Baresip {
     }
 
     /// Returns what it shows of its contact: Online, Busy, Offline or Unknown.
-    fn belief(&self) -> String {
+    pub(crate) fn belief(&self) -> String {
         let contacts = self.command("contacts");
         let line = contacts.lines().find(|line| line.contains("<sip:")).unwrap();
         line.trim_start_matches(['>', ' ']).split_whitespace().next().unwrap().to_owned()
     }
+}
+
+fn without_server(port: u16) -> String {
+    format!("<sip:bob@127.0.0.1:{port};transport=udp>;regint=0\n")
 }
 
 fn config(peer: &Peer, port: u16, control: u16) -> String {

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use sippresence::client::{Login, PasswordSource, PresenceClient, PresenceStatus, Secret};
 use tempfile::TempDir;
 
-use super::support::{Home, PATIENCE, Peer, Process, Test, free_port, until, with_free_ports};
+use super::{
+    baresip::Baresip,
+    support::{Home, PATIENCE, Peer, Process, Test, free_port, until, with_free_ports},
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("kamailio::shows_what_one_sets_to_the_other_and_forgets_it_at_the_end", shows),
@@ -26,6 +29,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::is_worked_through_by_the_library", library),
     ("kamailio::pub_07_ends_with_the_last_of_many_states", many),
 ];
+
+/// Those in which a telephone has an account at the same server.
+pub(crate) const WITH_BARESIP: &[Test] =
+    &[("kamailio::shows_our_status_to_a_telephone_and_the_telephones_to_us", telephone)];
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/kamailio/kamailio.cfg");
 /// Where Debian's package has the tables.
@@ -299,6 +306,28 @@ fn without_agent(peer: &Peer) {
     assert_eq!((code, server.tags("alice").len()), (0, 0), "{err}");
     let (code, _, err) = ended(&alice, &["set", "--no-agent", "busy", "--while", "--", "true"]);
     assert_eq!(code, 11, "{err}");
+}
+
+fn telephone(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice"], "");
+    let _agent = AgentOf(&alice);
+    alice.run(&["set", "busy"]);
+    let baresip = Peer::find_baresip().unwrap();
+    let bob = Baresip::start_at_server(&baresip, server.port, "sip:alice@sip.test");
+    bob.believes("Busy");
+    bob.command("presence_online");
+    let mut seen = watch(&alice, "bob");
+    seen.line("bob is online", |line| line["status"] == "available" && line["freshness"] == "fresh");
+    bob.command("presence_offline");
+    seen.line("bob is offline", |line| line["status"] != "available");
+    alice.run(&["set", "available"]);
+    bob.believes("Online");
+    alice.run(&["clear"]);
+    until("bob sees nobody there", || match bob.belief() {
+        shown if ["Offline", "Unknown"].contains(&shown.as_str()) => Ok(()),
+        shown => Err(shown),
+    });
 }
 
 fn killed(peer: &Peer) {

@@ -23,6 +23,7 @@ fn main() {
         (Peer::find_baresip(), baresip::TESTS),
         (Peer::find("sipp"), sipp::TESTS),
         (Peer::find_kamailio(), kamailio::TESTS),
+        (Peer::find_baresip().and_then(|_| Peer::find_kamailio()), kamailio::WITH_BARESIP),
         (Peer::find_dnsmasq(), dnsmasq::TESTS),
     ];
     let mut trials = Vec::new();
