@@ -25,6 +25,8 @@ pub struct Configured {
     pub env: Environment,
     /// Where the log goes, if not to a terminal.
     pub log: Option<PathBuf>,
+    /// Whether a status is about to be set: nobody need see the one that was kept.
+    pub for_set: bool,
 }
 
 /// Where to listen, if not where the configuration says, or not where it was so far.

@@ -39,6 +39,8 @@ pub struct Launch {
     pub trace_sip: Option<PathBuf>,
     /// Whether it leaves the terminal and everything else of whoever starts it.
     pub detached: bool,
+    /// Whether a status is about to be set: nobody need see the one that was kept.
+    pub for_set: bool,
 }
 
 impl Launch {
@@ -47,6 +49,9 @@ impl Launch {
         let mut args: Vec<OsString> = ["agent", "run"].map(Into::into).into();
         if self.detached {
             args.push("--detached".into());
+        }
+        if self.for_set {
+            args.push("--for-set".into());
         }
         if let Some(config) = &self.config {
             // It runs in another folder than we do.
@@ -200,6 +205,7 @@ mod tests {
             port: Some(5070),
             verbose: 2,
             trace_sip: Some("/tmp/sip.log".into()),
+            for_set: false,
             detached: true,
         };
         let expected = "agent run --detached --config /etc/other.toml --listen 192.0.2.1,::1 --port 5070 -v -v \

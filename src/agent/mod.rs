@@ -174,7 +174,9 @@ impl Agent {
         let place = configured.place.clone().or(state.place);
         let settings = place.over(&configured.settings);
         let (device, crashed) = (device::urn(&paths.state_dir), !state.ended);
-        let common = Common { settings: &settings, env, policy: &policy, device: device.as_deref(), crashed };
+        // Those who watched a run that did not end are still there, and see what it said last.
+        let quiet = configured.for_set && state.ended;
+        let common = Common { settings: &settings, env, policy: &policy, device: device.as_deref(), crashed, quiet };
         let (mut opened, mut accounts) = (Vec::new(), state.accounts.clone());
         for account in accounts_of(&settings) {
             let name = account.map_or("", |(name, _)| name);
@@ -338,6 +340,12 @@ fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
         tasks.spawn(async move {
             if let Err(error) = this.own[account].end_holds().await {
                 warn!(%error, "holds end no more by themselves");
+            }
+        });
+        let this = Arc::clone(shared);
+        tasks.spawn(async move {
+            if let Err(error) = this.own[account].show_kept().await {
+                debug!(%error, "what was kept is not shown");
             }
         });
         let this = Arc::clone(shared);

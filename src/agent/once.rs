@@ -96,7 +96,8 @@ async fn once(
         watchers.watchers.clear();
     }
     let device = device::urn(&paths.state_dir);
-    let common = Common { settings: &settings, env, policy: &policy, device: device.as_deref(), crashed: false };
+    let common =
+        Common { settings: &settings, env, policy: &policy, device: device.as_deref(), crashed: false, quiet: false };
     let account = settings.accounts.get(&name).map(|account| (name.as_str(), account));
     let seat = Opened::open_at(&common, account, Some(PortChoice::Any), saved).await?.start().await?;
     begun(&seat.client);

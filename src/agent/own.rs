@@ -1,9 +1,16 @@
 //! My own status: what was set and held, published as it changes, kept, ended when its time comes.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::{Timestamp, Zoned};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 use tracing::debug;
 
 use super::{kept::Kept, seat::Seat};
@@ -25,9 +32,14 @@ pub(super) struct Own {
     kept: Arc<Kept>,
     /// Held from a change until it is published: what was decided last is published last.
     changing: tokio::sync::Mutex<()>,
+    /// What was kept is not shown yet.
+    silent: AtomicBool,
     /// Another hold may be the next to end.
     rescheduled: Notify,
 }
+
+/// How long whoever started us to set a status may take.
+const SET_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long a command waits for the word of the server.
 const SERVER_WITHIN: Duration = Duration::from_secs(4);
@@ -78,7 +90,8 @@ pub(super) enum OwnError {
 impl Own {
     /// Takes charge of a status that is published as it is.
     pub(super) fn new(seat: Arc<Seat>, kept: Arc<Kept>) -> Self {
-        Self { seat, kept, changing: tokio::sync::Mutex::default(), rescheduled: Notify::new() }
+        let silent = AtomicBool::new(seat.quiet);
+        Self { seat, kept, changing: tokio::sync::Mutex::default(), silent, rescheduled: Notify::new() }
     }
 
     /// Sets a status, or holds it for a while.
@@ -145,7 +158,8 @@ impl Own {
             what(&mut holds, now())?;
             (before, holds.shown().cloned())
         };
-        if anew || before != after {
+        let silent = self.silent.swap(false, Ordering::Relaxed);
+        if anew || silent || before != after {
             match after {
                 Some(published) => self.seat.client.publish(published).await?,
                 None => self.seat.client.clear().await?,
@@ -160,6 +174,18 @@ impl Own {
             Some(_) => Ok(self.kept.now().await.err()),
             None => Ok(kept),
         }
+    }
+
+    /// Shows what was kept if nothing was set after all.
+    pub(super) async fn show_kept(&self) -> Result<(), OwnError> {
+        if self.silent.load(Ordering::Relaxed) {
+            sleep(SET_WITHIN).await;
+        }
+        // Nothing that is set is shown by this but what waits for it.
+        if self.silent.load(Ordering::Relaxed) {
+            self.change(false, |_, _| Ok(())).await?;
+        }
+        Ok(())
     }
 
     /// Ends holds when their time comes, for as long as it is polled.

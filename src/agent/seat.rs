@@ -22,6 +22,8 @@ pub(super) struct Seat {
     pub(super) name: String,
     /// Who we are there.
     pub(super) client: PresenceClient,
+    /// Whether what was kept is not shown yet.
+    pub(super) quiet: bool,
     holds: Mutex<Holds>,
     /// The realm that was found, where one is looked for (AUT-12).
     realm: Mutex<Option<String>>,
@@ -56,6 +58,8 @@ pub(super) struct Common<'a> {
     pub(super) device: Option<&'a str>,
     /// The run before did not end by its own word.
     pub(super) crashed: bool,
+    /// What was kept is not shown before something is set.
+    pub(super) quiet: bool,
 }
 
 /// An account whose client has its sockets, and neither reads nor sends yet.
@@ -66,6 +70,7 @@ pub(super) struct Opened {
     told: Option<Published>,
     realm: Option<String>,
     looks_for_realm: bool,
+    quiet: bool,
 }
 
 impl Opened {
@@ -99,7 +104,7 @@ impl Opened {
         port: Option<PortChoice>,
         saved: SavedSeat,
     ) -> Result<Self, AgentError> {
-        let Common { settings, env, policy, device, crashed } = *common;
+        let Common { settings, env, policy, device, crashed, quiet } = *common;
         let mut builder = configured::builder(settings, account, env)?.policy(policy.clone());
         if settings.agent.listen == Listen::Loopback {
             builder = builder.listen_toward_server().await;
@@ -121,14 +126,14 @@ impl Opened {
         // What the watchers were told last; what shows now may be something else.
         let told = saved.own.shown().cloned();
         let holds = Holds::restored(saved.own, own::now());
-        if let Some(told) = told.clone() {
+        if let Some(told) = told.clone().filter(|_| !quiet) {
             builder = builder.published(told);
         }
         if let Some(watchers) = saved.watchers.filter(|_| same) {
             builder = builder.restore(watchers, crashed);
         }
         let name = account.map_or("", |(name, _)| name).to_owned();
-        Ok(Self { ready: builder.open().await?, name, holds, told, realm, looks_for_realm })
+        Ok(Self { ready: builder.open().await?, name, holds, told, realm, looks_for_realm, quiet })
     }
 
     /// Returns what is to be on disk before the first packet: numbers that went out must never come again (NOT-29).
@@ -144,15 +149,15 @@ impl Opened {
 
     /// Begins; what changed while nobody was there is told now.
     pub(super) async fn start(self) -> Result<Seat, ClientError> {
-        let Self { ready, name, holds, told, realm, looks_for_realm } = self;
+        let Self { ready, name, holds, told, realm, looks_for_realm, quiet } = self;
         let client = ready.start();
-        if told.as_ref() != holds.shown() {
+        if told.as_ref() != holds.shown() && !quiet {
             match holds.shown().cloned() {
                 Some(shown) => client.publish(shown).await?,
                 None => client.clear().await?,
             }
         }
-        Ok(Seat { name, client, holds: Mutex::new(holds), realm: Mutex::new(realm), looks_for_realm })
+        Ok(Seat { name, client, quiet, holds: Mutex::new(holds), realm: Mutex::new(realm), looks_for_realm })
     }
 }
 
@@ -160,7 +165,7 @@ impl Seat {
     /// Makes the seat of a client that is there already, of which nothing is kept.
     pub(super) fn of_client(client: PresenceClient) -> Self {
         let (holds, realm) = (Mutex::default(), Mutex::default());
-        Self { name: String::new(), client, holds, realm, looks_for_realm: false }
+        Self { name: String::new(), client, quiet: false, holds, realm, looks_for_realm: false }
     }
 
     /// Makes the same of one that has a password and no realm.

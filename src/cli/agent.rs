@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Does what was asked.
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failed> {
     match args.command {
-        AgentCommand::Run { place, detached } => serve(context, &place, detached).await,
+        AgentCommand::Run { place, detached, for_set } => serve(context, &place, detached, for_set).await,
         AgentCommand::Start { place } => start(context, place).await,
         AgentCommand::Stop => stop(context).await,
         AgentCommand::Restart { place } => restart(context, place).await,
@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failed> {
 }
 
 /// Runs the agent in this process until it is told to end.
-async fn serve(context: &Context, place: &Place, detached: bool) -> Result<Exit, Failed> {
+async fn serve(context: &Context, place: &Place, detached: bool, for_set: bool) -> Result<Exit, Failed> {
     // Known now: the file may have another one by the end.
     let program = std::env::current_exe();
     let configured = Configured {
@@ -48,6 +48,7 @@ async fn serve(context: &Context, place: &Place, detached: bool) -> Result<Exit,
         paths: context.paths.clone(),
         env: context.env.clone(),
         log: detached.then(|| launch::log_file(&context.paths)),
+        for_set,
     };
     let mut signals = AgentSignals::new().map_err(|error| Failed::new(Exit::Bug, format!("no signals: {error}")))?;
     let agent = tokio::select! {
@@ -131,7 +132,7 @@ fn lasting(context: &Context, place: Place) -> Launch {
 pub(super) fn how(context: &Context, place: Place) -> Launch {
     let Place { listen, port } = place;
     let (config, verbose) = (context.args.config.clone(), context.args.verbose);
-    Launch { config, listen, port, verbose, trace_sip: None, detached: true }
+    Launch { config, listen, port, verbose, trace_sip: None, detached: true, for_set: false }
 }
 
 /// Connects to the agent, and starts one if none runs; says so. What it is started with lasts as long as it does.

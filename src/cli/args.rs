@@ -265,6 +265,9 @@ pub(super) enum AgentCommand {
         /// Leave the terminal, and tell on stdout when it is ready
         #[arg(long, hide = true)]
         detached: bool,
+        /// A status is about to be set: do not show the one that was kept before
+        #[arg(long, hide = true)]
+        for_set: bool,
     },
     /// Start in the background; one that runs is moved if it is to listen elsewhere
     Start {

@@ -102,6 +102,7 @@ async fn done(
         paths: context.paths.clone(),
         env: context.env.clone(),
         log: None,
+        for_set: false,
     };
     let by = context.started + looking::limit(context);
     let changed = async {

@@ -9,6 +9,7 @@ use super::{
     once,
 };
 use crate::{
+    agent::launch::Launch,
     client::{Activity, Freshness, Layer, LayerKind, Line, Link, StatusArg, text},
     config::{format_duration, parse_until},
     control::{Connection, Request},
@@ -159,7 +160,8 @@ async fn needed(context: &Context) -> Result<Connection, Failed> {
     if !context.settings.agent.autostart {
         return Err(Failed::no_agent());
     }
-    let agent = agent::started(context, &agent::how(context, Place::default())).await?;
+    let launch = Launch { for_set: true, ..agent::how(context, Place::default()) };
+    let agent = agent::started(context, &launch).await?;
     looking::trace(context).await?;
     Ok(agent)
 }

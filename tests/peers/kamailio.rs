@@ -255,6 +255,14 @@ fn shows(peer: &Peer) {
         if tags.is_empty() { Ok(()) } else { Err(tags.join(" ")) }
     });
     seen.line("nobody says available", |line| line["status"] != "available");
+    // What is set while no agent runs is the first that anybody sees.
+    let _agent = AgentOf(&alice);
+    let (code, _, err) = ended(&alice, &["set", "away"]);
+    assert_eq!((code, err.lines().last()), (0, Some("the server shows it")), "{err}");
+    seen.line("the next", |line| {
+        assert_ne!(line["status"], "available");
+        line["status"] == "away"
+    });
 }
 
 fn over_tcp(peer: &Peer) {
