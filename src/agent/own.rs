@@ -122,6 +122,16 @@ impl Own {
         Ok(Done { publication: self.line().await, hold: None, ended, unkept })
     }
 
+    /// Tells the server again what it keeps of me, and waits for its word.
+    pub(super) async fn again(&self) -> Result<Done, OwnError> {
+        let mut unkept = None;
+        if self.seat.client.republish().await? {
+            self.seat.client.published_within(SERVER_WITHIN).await?;
+            unkept = self.kept.now().await.err();
+        }
+        Ok(Done { publication: self.line().await, hold: None, ended: 0, unkept })
+    }
+
     /// Ends a hold.
     pub(super) async fn release(&self, id: &str) -> Result<Done, OwnError> {
         let end = |holds: &mut Holds, now| if holds.end(id, now) { Ok(()) } else { Err(OwnError::NoSuchHold) };

@@ -111,6 +111,10 @@ impl Session {
                 }
                 reply
             }
+            Request::Republish {} => match self.own(shared) {
+                [own] => answer(own.again().await, false),
+                _ => Reply::error(2, "one account at a time: name it"),
+            },
             Request::Me {} => match self.own(shared) {
                 [own] => Reply { publication: Some(Box::new(own.line().await)), ..Reply::ok() },
                 _ => Reply::error(2, "one account at a time: name it"),

@@ -29,12 +29,14 @@ use crate::{
         udp::RecvBatch,
     },
     presence::core::{
-        Core, Input, Key, Linked, Now, Outbox, OwnPresence, SavedServing, Server, Subscribing, WatchId, Watcher,
+        Core, Input, Inquiry, Key, Linked, Now, Outbox, OwnPresence, Refused, SavedServing, Server, Subscribing,
+        WatchId, Watcher,
     },
     sip::{
         auth::AccountId,
         effect::{Effect, QueryId},
         locate::Answer,
+        probe::{self, ProbeId},
         transport::{ConnId, Flow, Packet, Transport},
         uri::Uri,
     },
@@ -61,6 +63,8 @@ pub(super) enum Command {
     Own(oneshot::Sender<Arc<OwnPresence>>),
     Linked(oneshot::Sender<Arc<Linked>>),
     SetServer(Uri, Box<Server>, oneshot::Sender<()>),
+    Republish(oneshot::Sender<bool>),
+    Inquire(Box<Inquiry>, oneshot::Sender<Result<probe::Answer, Refused>>),
     Watch {
         uri: Uri,
         presentity: String,
@@ -120,6 +124,8 @@ pub(super) struct Driver {
     events: broadcast::Sender<PresenceEvent>,
     tracer: Tracer,
     readers: HashMap<Key, Vec<Reader>>,
+    /// Who asked our server what.
+    asking: HashMap<ProbeId, oneshot::Sender<Result<probe::Answer, Refused>>>,
     waiting: VecDeque<(SocketAddr, SocketAddr, Packet)>,
     sleeper: Sleeper,
     clock: Clock,
@@ -171,6 +177,7 @@ impl Driver {
             events,
             tracer,
             readers: HashMap::new(),
+            asking: HashMap::new(),
             waiting: VecDeque::new(),
             sleeper: Sleeper::new()?,
             clock: Clock::new(),
@@ -362,6 +369,13 @@ impl Driver {
                 self.core.set_server(address, *server, now, &mut self.out);
                 let _ = reply.send(());
             }
+            Command::Republish(reply) => {
+                let _ = reply.send(self.core.republish(now, &mut self.out));
+            }
+            Command::Inquire(inquiry, reply) => {
+                let id = self.core.inquire(*inquiry, now, &mut self.out);
+                self.asking.insert(id, reply);
+            }
             Command::Watch { uri, presentity, how, slot, place, reply } => {
                 let id = self.core.watch(uri, &presentity, how, now, &mut self.out);
                 let unheard = Weak::clone(&slot);
@@ -439,7 +453,11 @@ impl Driver {
     fn flush(&mut self) {
         // What could not be sent may call for more, also what waited since the last turn.
         self.send_waiting();
-        while !(self.out.effects.is_empty() && self.out.events.is_empty() && self.out.changed.is_empty()) {
+        while !(self.out.effects.is_empty()
+            && self.out.events.is_empty()
+            && self.out.changed.is_empty()
+            && self.out.answered.is_empty())
+        {
             self.perform();
         }
     }
@@ -496,6 +514,12 @@ impl Driver {
         for event in self.out.events.drain(..) {
             // Without a reader there is nobody to tell.
             let _ = self.events.send(event);
+        }
+        for (id, answer) in self.out.answered.drain(..) {
+            if let Some(asker) = self.asking.remove(&id) {
+                // Whoever asked may have stopped waiting.
+                let _ = asker.send(answer);
+            }
         }
         for key in std::mem::take(&mut self.out.changed) {
             self.tell(key);

@@ -87,17 +87,24 @@ fn sources(remotes: impl IntoIterator<Item = SocketAddr>) -> Vec<IpAddr> {
     sources
 }
 
-/// Looks for the servers behind a URI as a request to it would, within the time for one.
 async fn addresses_of(dns: Arc<Dns>, uri: Uri) -> Vec<SocketAddr> {
-    let targets = match locate::plan(&uri.as_ref(), locate::TRANSPORTS) {
-        Ok(Plan::Address(target)) => vec![target],
-        Ok(Plan::Lookup(search)) => timeout(resolve::LIMIT, found(&dns, *search)).await.unwrap_or_default(),
-        Err(_) => Vec::new(),
-    };
+    let targets = targets_of(&dns, &uri).await.unwrap_or_default();
     targets.into_iter().map(|target| target.remote).collect()
 }
 
-async fn found(dns: &Dns, mut search: Search) -> Vec<Target> {
+/// Looks for the servers behind a URI as a request to it would, within the time for one; says why there are none.
+pub(super) async fn targets_of(dns: &Dns, uri: &Uri) -> Result<Vec<Target>, String> {
+    match locate::plan(&uri.as_ref(), locate::TRANSPORTS) {
+        Ok(Plan::Address(target)) => Ok(vec![target]),
+        Ok(Plan::Lookup(search)) => {
+            let late = |_| Err(format!("no answer within {} s", resolve::LIMIT.as_secs()));
+            timeout(resolve::LIMIT, found(dns, *search)).await.unwrap_or_else(late)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn found(dns: &Dns, mut search: Search) -> Result<Vec<Target>, String> {
     let mut rng: StdRng = rand::make_rng();
     loop {
         let mut step = Step::Wait;
@@ -110,8 +117,9 @@ async fn found(dns: &Dns, mut search: Search) -> Vec<Target> {
         }
         match step {
             Step::Ask => {}
-            Step::Found(targets) => return targets,
-            Step::Wait | Step::Failed(_) => return Vec::new(),
+            Step::Found(targets) => return Ok(targets),
+            Step::Failed(why) => return Err(why),
+            Step::Wait => return Err("the look-up came to nothing".to_owned()),
         }
     }
 }

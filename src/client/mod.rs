@@ -73,6 +73,7 @@ mod feed;
 mod lines;
 mod local;
 mod login;
+mod probe;
 mod publish;
 mod ready;
 mod server;
@@ -116,7 +117,8 @@ pub use crate::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::Buddy,
         core::{
-            Link, Linked, Now, OwnPresence, Restored, SavedServing, SavedWatcher, Server, Subscribing, WatchId, Watcher,
+            Inquiry, Link, Linked, Now, OwnPresence, Refused, Restored, SavedServing, SavedWatcher, Server,
+            Subscribing, WatchId, Watcher,
         },
         event::{Kind, Layer, LayerKind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
@@ -128,6 +130,8 @@ pub use crate::{
     sip::{
         auth::{Hash, Secret},
         events::notifier::SavedSubscription,
+        header::Name,
+        probe::Answer,
         transaction::Timing,
         uri::{Host, Uri, escape_user, unescape_user},
     },

@@ -107,6 +107,8 @@ pub enum Request {
     },
     /// Take the publication back, and forget what was set.
     Clear {},
+    /// Tell the server again what it keeps of me, to see whether it still takes it; the reply is as that to `me`.
+    Republish {},
     /// Tell what I publish, by which statuses it came about, and where others can watch me.
     Me {},
     /// One look at each target; the reply is followed by their lines, the last one of kind `end`.

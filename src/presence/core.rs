@@ -5,6 +5,7 @@
 //! tested in microseconds.
 
 mod linked;
+mod probing;
 mod route;
 mod saving;
 mod serving;
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 
-use self::{serving::Serving, uplink::Uplink, watching::Watching};
+use self::{probing::Probing, serving::Serving, uplink::Uplink, watching::Watching};
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
     pidf::{Identity, Published},
@@ -44,6 +45,7 @@ use crate::sip::{
     },
     locate::{self, Answer},
     message::Method,
+    probe::{self, ProbeId},
     time::Instant,
     transaction::Timing,
     transport::{ConnId, Flow},
@@ -51,6 +53,7 @@ use crate::sip::{
 };
 
 pub use linked::{Link, Linked};
+pub use probing::{Inquiry, Refused};
 pub use route::{Server, Way};
 pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
@@ -181,6 +184,8 @@ pub struct Outbox {
     pub events: Vec<PresenceEvent>,
     /// What has a newer state.
     pub changed: BTreeSet<Key>,
+    /// Questions to our server that have their outcome.
+    pub answered: Vec<(ProbeId, Result<probe::Answer, Refused>)>,
 }
 
 /// What we publish.
@@ -202,6 +207,7 @@ pub struct Core {
     subscriber: Subscriber,
     notifier: Notifier,
     uplink: Uplink,
+    probing: Probing,
     watching: Watching,
     serving: Serving,
     own: Arc<OwnPresence>,
@@ -248,6 +254,7 @@ impl Core {
             subscriber,
             notifier: Notifier::new(notifier),
             uplink: Uplink::default(),
+            probing: Probing::default(),
             watching: Watching::default(),
             serving: Serving::new(now.wall),
             own: Arc::new(own),
@@ -324,6 +331,7 @@ impl Core {
                     let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                     self.uplink.failed(user, failure, &mut step);
                 }
+                User::Probe(id, attempt) => self.probing.failed(id, attempt, failure, out),
             }
         }
     }
@@ -338,6 +346,7 @@ impl Core {
                 }
                 User::Notifier(id, attempt) => self.notifier.renumber(id, attempt),
                 User::Publisher(..) | User::Registration(..) => self.uplink.renumber(user),
+                User::Probe(id, attempt) => self.probing.renumber(id, attempt),
             };
             self.endpoint.retry(retry, seq, now.at, &mut out.effects);
         }
@@ -366,6 +375,7 @@ impl Core {
                     User::Publisher(..) | User::Registration(..) => {
                         self.uplink.response(user, flow, &message, &mut step);
                     }
+                    User::Probe(id, attempt) => self.probing.response(id, attempt, flow, &message, out),
                 }
             }
             Some(Event::Challenged { user, flow }) => {

@@ -15,6 +15,7 @@ pub mod header;
 pub mod ids;
 pub mod locate;
 pub mod message;
+pub mod probe;
 pub mod redact;
 mod refusal;
 pub mod registration;

@@ -144,3 +144,18 @@ fn pub_04_requests_share_a_call_id_and_a_from_tag_and_their_numbers_rise() {
     server.advance(ms(600));
     assert_eq!(server.expect("PUBLISH").text, second.text);
 }
+
+#[test]
+fn what_the_server_keeps_is_told_again_under_its_tag_when_somebody_wants_to_see_that_it_is_taken() {
+    let mut server = Scripted::published(OPEN, "e1");
+    assert!(server.act(|publisher, _, step| publisher.again(step)));
+    let again = server.expect("PUBLISH sip:bob@example.com SIP/2.0\r\n");
+    assert_eq!((again.header("SIP-If-Match"), again.body()), ("e1", OPEN));
+    server.accept(&again, "e2");
+    assert_eq!(server.publisher.standing().state, "published");
+    let mut idle = Scripted::new();
+    assert!(!idle.act(|publisher, _, step| publisher.again(step)));
+    idle.publish(OPEN);
+    // Nothing is kept before it is taken.
+    assert!(!idle.act(|publisher, _, step| publisher.again(step)));
+}

@@ -179,6 +179,19 @@ impl Core {
         }
     }
 
+    /// Has the server told again what it keeps of us, to see that it takes it; returns whether it keeps anything.
+    pub fn republish(&mut self, now: Now, out: &mut Outbox) -> bool {
+        let Some(publisher) = &mut self.uplink.publisher else { return false };
+        let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+        if !publisher.again(&mut step) {
+            return false;
+        }
+        Arc::make_mut(&mut self.linked).publication = Some(on_its_way(publisher, now));
+        out.changed.insert(Key::Server);
+        self.settle(now, out);
+        true
+    }
+
     /// Takes back what the server keeps of us, unless it is to stay.
     pub(super) fn leave_server(&mut self, now: Now, out: &mut Outbox) {
         let keep = self.config.server.as_ref().is_some_and(|server| server.keep_on_exit);

@@ -10,6 +10,7 @@ use super::{
     auth::Why,
     effect::Effect,
     endpoint::{Endpoint, Failure},
+    probe::ProbeId,
     registration::RegistrationId,
     time::Instant,
 };
@@ -25,6 +26,8 @@ pub enum User {
     Publisher(publisher::PublicationId, u64),
     /// A binding of ours at a registrar, and which of its requests.
     Registration(RegistrationId, u64),
+    /// A request that belongs to nothing, and which one.
+    Probe(ProbeId, u64),
 }
 
 /// Why something could not be had of the other side.

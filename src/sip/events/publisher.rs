@@ -166,6 +166,18 @@ impl Publisher {
         self.go(step);
     }
 
+    /// Modifies what the server keeps to the same state (RFC 3903 §4.4), to see whether it still takes it; returns whether
+    /// there is such a state.
+    pub fn again(&mut self, step: &mut Step<'_>) -> bool {
+        let (Wanted::State { .. }, Some(held @ Held { tag: Some(_), .. })) = (&self.wanted, &mut self.held) else {
+            return false;
+        };
+        held.print = None;
+        self.gate.early(step.now);
+        self.go(step);
+        true
+    }
+
     /// Takes the publication back (RFC 3903 §4.5); [`Update::Removed`] follows, at once where nothing is known to be
     /// kept.
     pub fn remove(&mut self, step: &mut Step<'_>) {
