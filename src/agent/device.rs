@@ -10,10 +10,8 @@ use crate::config::{prepare_private_dir, private::write_private};
 /// costs nothing but its constancy.
 pub(super) fn urn(state_dir: &Path) -> Option<String> {
     let path = state_dir.join("device");
-    if let Ok(text) = fs::read_to_string(&path)
-        && is_urn(text.trim())
-    {
-        return Some(text.trim().to_owned());
+    if let Some(urn) = known(state_dir) {
+        return Some(urn);
     }
     let urn = crate::client::random_urn();
     let kept = prepare_private_dir(state_dir)
@@ -26,6 +24,12 @@ pub(super) fn urn(state_dir: &Path) -> Option<String> {
             None
         }
     }
+}
+
+/// Reads the URN from the state folder, if an agent ever kept one there.
+pub fn known(state_dir: &Path) -> Option<String> {
+    let text = fs::read_to_string(state_dir.join("device")).ok()?;
+    is_urn(text.trim()).then(|| text.trim().to_owned())
 }
 
 fn is_urn(text: &str) -> bool {

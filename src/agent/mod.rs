@@ -38,6 +38,7 @@ use tracing::{debug, info, warn};
 
 pub use self::{
     configured::{Configured, Place, builder, load_policy, server, timing},
+    device::known as known_device,
     login::login,
     once::{clear_once, set_once},
     own::Wish,

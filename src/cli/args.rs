@@ -106,7 +106,7 @@ pub(super) enum Command {
     /// Take my status back and forget it: I show as offline
     Clear,
     /// Show what I publish, and the addresses to hand out
-    Me,
+    Me(Me),
     /// Look at others once
     Show(Show),
     /// Follow others until interrupted
@@ -161,6 +161,13 @@ pub(super) struct Set {
     /// The command of --while with its arguments
     #[arg(value_name = "CMD", last = true, requires = "held")]
     pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Me {
+    /// Show what my server shows others of me, and how it differs: 0 not at all, 1 it does
+    #[arg(long)]
+    pub(super) server: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -330,7 +330,7 @@ fn takes(request: &Request) -> bool {
 }
 
 /// Makes a client that lives as long as the command, at the account that is used.
-async fn own_client(context: &Context, targets: &[String]) -> Result<PresenceClient, Failed> {
+pub(super) async fn own_client(context: &Context, targets: &[String]) -> Result<PresenceClient, Failed> {
     let settings = &context.settings;
     let account = settings.default_account();
     let server = account.map(|(name, account)| agent::server(settings, name, account)).transpose()?.flatten();

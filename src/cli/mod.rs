@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod compared;
 mod config;
 mod demo;
 mod during;
@@ -14,6 +15,7 @@ mod log;
 mod looking;
 mod manual;
 mod once;
+mod me;
 mod output;
 mod progress;
 mod set;
@@ -136,7 +138,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
     let done = match command {
         Command::Set(args) => set::set(&context, &args).await,
         Command::Clear => set::clear(&context).await,
-        Command::Me => set::me(&context).await,
+        Command::Me(args) => me::run(context, &args).await,
         Command::Show(args) => show::run(context, &args).await,
         Command::Watch(args) => watch::run(context, &args).await,
         Command::Wait(args) => wait::run(context, &args).await,

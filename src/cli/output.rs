@@ -19,7 +19,10 @@ use super::{
 };
 use crate::client::{Freshness, Line, PresenceStatus, PresentityState, WatcherGrade, WatcherInfo, text};
 
-pub(super) use self::status::Status;
+pub(super) use self::{
+    agent::{object, table},
+    status::Status,
+};
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]

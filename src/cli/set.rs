@@ -1,4 +1,4 @@
-//! `set`, `clear` and `me`: what I publish, through the agent.
+//! `set` and `clear`: what I publish, through the agent.
 
 use super::{
     Context, Exit, Failed, agent,
@@ -140,16 +140,6 @@ pub(super) async fn clear(context: &Context) -> Result<Exit, Failed> {
     ask(&mut agent, &Request::Clear {}, context).await?;
     context.output.tell("your status is taken back: you show as offline");
     Ok(Exit::Done)
-}
-
-/// Shows what I publish, and where.
-pub(super) async fn me(context: &Context) -> Result<Exit, Failed> {
-    let mut agent = looking::agent(context).await?.ok_or_else(Failed::no_agent)?;
-    let reply = ask(&mut agent, &Request::Me {}, context).await?;
-    let Some(line) = reply.publication else {
-        return Err(Failed::new(Exit::Conflict, "the agent does not say what you publish"));
-    };
-    Ok(context.output.me(&line).map_or_else(Into::into, |()| Exit::Done))
 }
 
 /// Connects to the agent; starts one if none runs and it may be.

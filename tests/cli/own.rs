@@ -307,3 +307,14 @@ fn without_an_agent_it_takes_a_server_that_keeps_it() {
     let clear = home.run(&["clear"]);
     assert_eq!((clear.code, clear.err.contains("taken back")), (0, true), "{clear:?}");
 }
+
+#[test]
+fn me_at_a_server_needs_an_agent_and_an_account_with_a_server() {
+    let home = Home::new("alice");
+    assert_eq!(home.run(&["me", "--server"]).code, 11);
+    let _agent = home.agent();
+    home.run(&["me", "--server"]).fails(
+        2,
+        "sippresence: this account works through no server: whoever may watch you gets what `sippresence me` shows",
+    );
+}

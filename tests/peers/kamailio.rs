@@ -27,6 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::knows_two_accounts_of_one_agent_and_one_that_fails_harms_not_the_other", two_accounts),
     ("kamailio::pub_19_registers_who_wants_to_be_registered", registers),
     ("kamailio::is_worked_through_by_the_library", library),
+    ("kamailio::shows_me_what_it_shows_others_and_what_another_device_left_there", me_at_server),
     ("kamailio::pub_07_ends_with_the_last_of_many_states", many),
 ];
 
@@ -459,6 +460,31 @@ fn library(peer: &Peer) {
         bob.stop().await;
     });
     until("nothing is left there", || if server.tags("alice").is_empty() { Ok(()) } else { Err("a publication") });
+}
+
+fn me_at_server(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let (alice, elsewhere) = (server.home(&["alice"], ""), server.home(&["alice"], ""));
+    let _agent = AgentOf(&alice);
+    alice.run(&["agent", "start"]);
+    assert_eq!(alice.run(&["me", "--server"]), "the server shows  nothing\nthat is           what you publish\n");
+    alice.run(&["set", "busy", "--note", "meeting"]);
+    assert_eq!(alice.run(&["me", "--server"]), "the server shows  busy: meeting\nthat is           what you publish\n");
+    let agent = AgentOf(&elsewhere);
+    elsewhere.run(&["set", "available", "--note", "at home"]);
+    let (code, out, err) = ended(&alice, &["me", "--server"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("it differs in        open or closed: you publish closed, the server shows open\n"), "{out}");
+    assert!(out.contains("left over elsewhere  t") && out.contains(": open, at home, since "), "{out}");
+    assert!(err.contains("hint: set the status there too"), "{err}");
+    let (code, out, _) = ended(&alice, &["me", "--server", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &told["kind"], &told["agrees"]), (1, &json!("compared"), &json!(false)), "{told}");
+    assert_eq!(told["elsewhere"].as_array().unwrap().len(), 1, "{told}");
+    drop(agent);
+    std::fs::write(alice.path("alice.pw"), "wrong\n").unwrap();
+    let (code, out, err) = ended(&alice, &["me", "--server"]);
+    assert_eq!(code, 4, "{out}{err}");
 }
 
 fn many(peer: &Peer) {

@@ -23,7 +23,7 @@ impl Output {
             rows.extend(server.registration.as_ref().map(|link| ("registered", standing(link))));
         }
         rows.extend(line.addresses.iter().map(|address| ("watch me at", text::visible(address))));
-        print_table(&rows)
+        table(&rows)
     }
 
     /// Prints how an agent is.
@@ -56,11 +56,17 @@ impl Output {
         rows.push(("config", agent.config.display().to_string()));
         rows.extend(agent.log.as_ref().map(|log| ("log", log.display().to_string())));
         let rows: Vec<_> = rows.into_iter().map(|(name, value)| (name, text::visible(&value))).collect();
-        print_table(&rows)
+        table(&rows)
     }
 }
 
-fn print_table(rows: &[(&str, String)]) -> Result<(), Closed> {
+/// Prints a JSON object in a line.
+pub(in crate::cli) fn object(object: &impl serde::Serialize) -> Result<(), Closed> {
+    print(&serde_json::to_string(object).unwrap_or_default())
+}
+
+/// Prints names and what stands behind them, which is safe to print.
+pub(in crate::cli) fn table(rows: &[(&str, String)]) -> Result<(), Closed> {
     let widest = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     rows.iter().try_for_each(|(name, value)| print(&format!("{name:<widest$}  {value}")))
 }
