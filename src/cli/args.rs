@@ -121,6 +121,8 @@ pub(super) enum Command {
     Agent(Agent),
     /// Show or check the configuration
     Config(Config),
+    /// Try an account out live: configuration, network, server, each step with what to do
+    Doctor(Doctor),
     /// Show everything at once on this machine, with nothing to configure
     Demo,
     /// Say what a SIP status code, a reason, a word or an exit code means, and what to do about it
@@ -330,6 +332,16 @@ pub(super) enum ConfigCommand {
     Check,
     /// Print a configuration with every key and its default
     Example,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Doctor {
+    /// Of this account of the configuration
+    #[arg(value_name = "ACCOUNT")]
+    pub(super) account: Option<String>,
+    /// Publish a test status for a moment where I publish none; my watchers may see it
+    #[arg(long)]
+    pub(super) publish: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -49,7 +49,8 @@ pub(super) enum Exit {
 }
 
 impl Exit {
-    fn code(self) -> u8 {
+    /// Returns the code itself.
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::False => 1,

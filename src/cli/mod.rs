@@ -5,6 +5,7 @@ mod args;
 mod compared;
 mod config;
 mod demo;
+mod doctor;
 mod during;
 mod exit;
 mod explain;
@@ -111,7 +112,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<Exit, Failed> {
-    let Args { global, command } = args;
+    let Args { mut global, command } = args;
+    if let Command::Doctor(args::Doctor { account: Some(name), .. }) = &command {
+        global.account = Some(name.clone());
+    }
     let output = Output::new(&global)?;
     let env = Environment::of_process()?;
     let paths = Paths::new(global.config.as_deref(), &env);
@@ -147,6 +151,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         Command::Agent(args) => agent::run(&context, args).await,
         Command::Config(args) => config::run(&context, &args),
         Command::Demo => demo::run(context).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
         // Done already.
         Command::Explain(_) | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
     };

@@ -138,6 +138,22 @@ impl Output {
         }
     }
 
+    /// Prints a step of several, with a mark before its first line.
+    pub(super) fn step(self, mark: &str, lines: &[String]) -> Result<(), Closed> {
+        let code = match mark {
+            "ok" => "32",
+            "warning" => "33",
+            "failed" => "31",
+            _ => "2",
+        };
+        for (place, line) in lines.iter().enumerate() {
+            let lead = format!("{:<7}", if place == 0 { mark } else { "" });
+            let lead = if self.color && place == 0 { format!("\x1b[{code}m{lead}\x1b[0m") } else { lead };
+            print(&format!("{lead}  {line}"))?;
+        }
+        Ok(())
+    }
+
     /// Returns what a line says to people: `● alice@host  busy: meeting  since 11:58`.
     fn human(self, line: &Line, with_time: bool) -> Option<String> {
         let state = line.to_state()?;

@@ -39,6 +39,14 @@ impl Login {
         self
     }
 
+    /// Gets the password and forgets it, to see whether it is to be had.
+    ///
+    /// # Errors
+    /// Why it is not, in words.
+    pub async fn check_password(&self) -> Result<(), String> {
+        self.source.ask().await.map(drop)
+    }
+
     /// Sets the weakest hash that is answered in clear text.
     #[must_use]
     pub fn min(mut self, min: Hash) -> Self {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{ClientError, PasswordSource, PresenceClient, Uri, driver::Command, local::targets_of};
+use super::{ClientError, PresenceClient, Uri, driver::Command, local::targets_of};
 use crate::{
     net::dns::Dns,
     presence::core::{Inquiry, Refused},
@@ -37,16 +37,6 @@ impl PresenceClient {
     /// When the client was stopped.
     pub async fn republish(&self) -> Result<bool, ClientError> {
         self.ask(Command::Republish).await
-    }
-}
-
-impl PasswordSource {
-    /// Gets the password and forgets it, to see whether it is to be had.
-    ///
-    /// # Errors
-    /// Why it is not, in words.
-    pub async fn check(&self) -> Result<(), String> {
-        self.ask().await.map(drop)
     }
 }
 

@@ -5,6 +5,7 @@ mod agent;
 mod asking;
 mod bad_days;
 mod control;
+mod doctor;
 mod explain;
 mod format;
 mod hooks;

@@ -23,11 +23,15 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::pub_20_keeps_one_publication_over_a_kill_of_the_agent", killed),
     ("kamailio::pub_20_keeps_a_status_for_who_runs_no_agent", without_agent),
     ("kamailio::pub_08_is_published_at_afresh_after_it_lost_everything", forgot),
+    ("kamailio::aut_03_does_not_believe_a_wrong_password_of_the_doctor", doctor_unknown),
     ("kamailio::aut_03_refuses_a_wrong_password_with_exit_code_4", wrong_password),
     ("kamailio::knows_two_accounts_of_one_agent_and_one_that_fails_harms_not_the_other", two_accounts),
     ("kamailio::pub_19_registers_who_wants_to_be_registered", registers),
     ("kamailio::is_worked_through_by_the_library", library),
     ("kamailio::shows_me_what_it_shows_others_and_what_another_device_left_there", me_at_server),
+    ("kamailio::is_found_well_by_the_doctor", doctor),
+    ("kamailio::is_left_as_it_was_by_a_doctor_without_an_agent", doctor_alone),
+    ("kamailio::takes_no_publication_and_the_doctor_says_so", doctor_refused),
     ("kamailio::pub_07_ends_with_the_last_of_many_states", many),
 ];
 
@@ -42,14 +46,17 @@ const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// How a server is to be.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct How {
     auth: bool,
     sha256: bool,
     /// Whether everybody may watch everybody.
     open: bool,
+    /// Whether it takes publications.
+    publishes: bool,
 }
 
-const USUAL: How = How { auth: true, sha256: false, open: true };
+const USUAL: How = How { auth: true, sha256: false, open: true, publishes: true };
 
 /// A running Kamailio with users alice, bob and carol, whose passwords are `alice-pw` and so on, in the domain
 /// `sip.test`.
@@ -90,7 +97,7 @@ fn make_tables(folder: &Path) {
     }
     for user in USERS {
         let row = format!("('{user}', 'sip.test', '{user}-pw')");
-        let _ = writeln!(sql, "INSERT INTO subscriber (username, domain, password) VALUES {row};");
+        writeln!(sql, "INSERT INTO subscriber (username, domain, password) VALUES {row};").unwrap();
     }
     let script = folder.join("tables.sql");
     std::fs::write(&script, sql).unwrap();
@@ -113,6 +120,9 @@ fn launch(peer: &Peer, folder: &Path, port: u16, how: How) -> Result<Process, St
     define("OPEN", if how.open { "1" } else { "0" });
     if how.auth {
         define("WITH_AUTH", "");
+    }
+    if !how.publishes {
+        define("WITHOUT_PUBLISH", "");
     }
     if how.sha256 {
         define("WITH_SHA256", "");
@@ -166,13 +176,14 @@ impl Kamailio {
             let file = home.path(&format!("{account}.pw"));
             std::fs::write(&file, format!("{account}-pw\n")).unwrap();
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-            let _ = write!(
+            writeln!(
                 text,
                 "[account.{account}]\naddress = \"sip:{account}@sip.test\"\n\
-                 outbound_proxy = \"sip:127.0.0.1:{}{parameters}\"\npassword_file = \"{}\"\n",
+                 outbound_proxy = \"sip:127.0.0.1:{}{parameters}\"\npassword_file = \"{}\"",
                 self.port,
                 file.display()
-            );
+            )
+            .unwrap();
         }
         home.write("config.toml", &format!("{text}{more}"));
         home
@@ -485,6 +496,92 @@ fn me_at_server(peer: &Peer) {
     std::fs::write(alice.path("alice.pw"), "wrong\n").unwrap();
     let (code, out, err) = ended(&alice, &["me", "--server"]);
     assert_eq!(code, 4, "{out}{err}");
+}
+
+/// Returns exit code and the steps by name, with their marks and words; the last one is the sum.
+fn examined(home: &Home, arguments: &[&str]) -> (i32, Vec<Value>) {
+    let all = [&["doctor", "--json"], arguments].concat();
+    let (code, out, err) = ended(home, &all);
+    let told: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told.last().map(|sum| &sum["exit"]), Some(&json!(code)), "{out}{err}");
+    (code, told)
+}
+
+#[track_caller]
+fn step<'a>(told: &'a [Value], name: &str, mark: &str) -> &'a str {
+    let step = told.iter().find(|line| line["step"] == name).unwrap_or_else(|| panic!("no {name}: {told:#?}"));
+    assert_eq!(step["mark"], mark, "{told:#?}");
+    step["words"].as_str().unwrap()
+}
+
+fn doctor(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice"], "register = \"always\"\n");
+    let _agent = AgentOf(&alice);
+    alice.run(&["set", "busy", "--note", "meeting"]);
+    let before = server.tags("alice");
+    let (code, told) = examined(&alice, &[]);
+    assert_eq!(code, 0, "{told:#?}");
+    assert!(step(&told, "configuration", "ok").ends_with("its password is to be had"));
+    assert!(step(&told, "name", "ok").ends_with(&format!("127.0.0.1:{} over UDP", server.port)));
+    assert!(step(&told, "connection", "ok").contains("answers OPTIONS with 200 OK"));
+    assert!(step(&told, "register", "ok").contains("taken back at the end"));
+    assert_eq!(step(&told, "subscribe", "ok"), "the server shows us busy: meeting");
+    assert_eq!(step(&told, "entity-tags", "ok"), "a made-up entity-tag is refused, as it must be");
+    assert!(step(&told, "large document", "ok").ends_with("bytes gets there, over TCP"));
+    assert_eq!(step(&told, "publish", "ok"), "the agent's publication was taken again and is shown as it is");
+    assert!(step(&told, "document", "ok").contains("1 tuple, 1 person"));
+    assert!(step(&told, "shortest", "ok").contains("1 s is granted"));
+    assert!(step(&told, "watcher info", "ok").starts_with("offered"));
+    assert!(step(&told, "dialog", "ok").starts_with("not offered (489 Bad Event)"));
+    assert!(step(&told, "lists", "ok").starts_with("no sign"));
+    assert_eq!(step(&told, "clean-up", "ok"), "the binding is taken back");
+    let after = server.tags("alice");
+    assert!(after.len() == 1 && after != before, "modified, and nothing added: {before:?} {after:?}");
+    assert!(alice.run(&["me"]).contains("at the server  yes, until "));
+    let (code, out, err) = ended(&alice, &["doctor"]);
+    assert_eq!((code, err.lines().last()), (0, Some("alice: all is well")), "{out}{err}");
+    assert!(out.starts_with("ok       configuration  sip:alice@sip.test through sip:127.0.0.1:"), "{out}");
+}
+
+fn doctor_alone(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice"], "");
+    let (code, told) = examined(&alice, &["alice"]);
+    assert_eq!(code, 0, "{told:#?}");
+    assert_eq!(step(&told, "subscribe", "ok"), "the server takes our subscription and has no state of us");
+    assert!(step(&told, "publish", "skipped").contains("`--publish`"));
+    step(&told, "register", "skipped");
+    step(&told, "document", "skipped");
+    let (code, told) = examined(&alice, &["--publish"]);
+    assert_eq!(code, 0, "{told:#?}");
+    assert!(step(&told, "publish", "ok").starts_with("a test status was taken"));
+    assert!(server.tags("alice").is_empty(), "it is taken back");
+}
+
+fn doctor_unknown(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice"], "");
+    std::fs::write(alice.path("alice.pw"), "wrong\n").unwrap();
+    let (code, told) = examined(&alice, &["--publish"]);
+    assert_eq!(code, 4, "{told:#?}");
+    step(&told, "connection", "ok");
+    assert!(step(&told, "subscribe", "failed").starts_with("407 "));
+    assert_eq!(step(&told, "publish", "skipped"), "the server does not believe who we are");
+    assert_eq!(told.last().unwrap()["first_failure"], "subscribe");
+    std::fs::remove_file(alice.path("alice.pw")).unwrap();
+    let (code, told) = examined(&alice, &[]);
+    assert_eq!((code, &told.last().unwrap()["first_failure"]), (3, &json!("configuration")), "{told:#?}");
+}
+
+fn doctor_refused(peer: &Peer) {
+    let server = Kamailio::start(peer, How { publishes: false, ..USUAL });
+    let alice = server.home(&["alice"], "");
+    let (code, told) = examined(&alice, &[]);
+    assert_eq!(code, 5, "{told:#?}");
+    step(&told, "subscribe", "ok");
+    assert!(step(&told, "publish", "failed").starts_with("403 "));
+    step(&told, "watcher info", "ok");
 }
 
 fn many(peer: &Peer) {
