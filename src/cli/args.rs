@@ -81,7 +81,7 @@ pub(super) struct Global {
     /// Do not use a running agent
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) no_agent: bool,
-    /// Show every SIP message, secrets hidden, on stderr or in this file
+    /// Show every SIP message, secrets hidden, on stderr or in this file; *.pcapng for Wireshark
     #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub(super) trace_sip: Option<PathBuf>,
 }

@@ -18,6 +18,7 @@ mod manual;
 mod once;
 mod me;
 mod output;
+mod pcapng;
 mod progress;
 mod set;
 mod show;

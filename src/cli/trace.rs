@@ -1,13 +1,13 @@
 //! `--trace-sip`: every SIP message on stderr or in a file, whoever of us sends it, this process or the agent.
 //!
 //! Secrets were hidden where the messages were caught. Only words for people go to stderr as well, so what is on stdout
-//! stays as it is.
+//! stays as it is. A file whose name ends in `.pcapng` gets packets for Wireshark, another one text.
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write as _,
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +17,12 @@ use std::{
 
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{Context, Exit, Failed, args::Global, output};
+use super::{
+    Context, Exit, Failed,
+    args::Global,
+    output,
+    pcapng::{MAGIC, Section},
+};
 use crate::{
     client::{PresenceClient, Traced},
     control::{Connection, Request},
@@ -43,8 +48,19 @@ struct Shared {
 enum Sink {
     Stderr,
     File(File, PathBuf),
+    Packets(File, PathBuf, Section),
     /// It took no more, and that was said.
     Lost,
+}
+
+impl Sink {
+    /// Says that a file takes no more, and writes nothing more there.
+    fn lost_if(&mut self, written: Result<(), (io::Error, PathBuf)>) {
+        if let Err((error, path)) = written {
+            output::say(&format!("sippresence: cannot write to {}: {error}", path.display()));
+            *self = Self::Lost;
+        }
+    }
 }
 
 impl Trace {
@@ -57,11 +73,18 @@ impl Trace {
             None => return Ok(Self(None)),
             Some(path) if path.as_os_str() == "-" => Sink::Stderr,
             Some(path) => {
-                let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-                let file = file.map_err(|error| {
+                let failed = |error: io::Error| {
                     Failed::new(Exit::Usage, format!("--trace-sip: cannot write {}: {error}", path.display()))
-                })?;
-                Sink::File(file, path.clone())
+                };
+                let packets = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pcapng"));
+                let mut open = OpenOptions::new();
+                let mut file = open.append(true).create(true).read(packets).mode(0o600).open(path).map_err(failed)?;
+                if packets {
+                    begin_section(&mut file, path)?;
+                    Sink::Packets(file, path.clone(), Section::default())
+                } else {
+                    Sink::File(file, path.clone())
+                }
             }
         };
         let shared = Shared { sink: Mutex::new(sink), readers: Mutex::default(), shown: AtomicU64::new(0) };
@@ -111,6 +134,19 @@ impl Trace {
     }
 }
 
+/// Begins a section behind those that are there; what is no pcapng file is not touched.
+fn begin_section(file: &mut File, path: &Path) -> Result<(), Failed> {
+    let failed =
+        |error: io::Error| Failed::new(Exit::Usage, format!("--trace-sip: cannot write {}: {error}", path.display()));
+    let mut there = Vec::new();
+    file.rewind().and_then(|()| file.take(4).read_to_end(&mut there)).map_err(failed)?;
+    if !there.is_empty() && there != MAGIC {
+        let message = format!("--trace-sip: {} is there and is no pcapng file", path.display());
+        return Err(Failed::new(Exit::Usage, message).with_hint("name another file"));
+    }
+    file.write_all(&Section::head()).map_err(failed)
+}
+
 impl Shared {
     fn spawn(&self, reader: impl Future<Output = ()> + Send + 'static) {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).spawn(reader);
@@ -118,15 +154,17 @@ impl Shared {
 
     fn show(&self, traced: &Traced) {
         self.shown.fetch_add(1, Ordering::Relaxed);
-        let text = traced.to_string();
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *sink {
-            Sink::Stderr => output::say(&text),
+            Sink::Stderr => output::say(&traced.to_string()),
             Sink::File(file, path) => {
-                if let Err(error) = writeln!(file, "{text}") {
-                    output::say(&format!("sippresence: cannot write to {}: {error}", path.display()));
-                    *sink = Sink::Lost;
-                }
+                let written = writeln!(file, "{traced}").map_err(|error| (error, path.clone()));
+                sink.lost_if(written);
+            }
+            Sink::Packets(file, path, section) => {
+                // Whole blocks at once: another process may append to the same file.
+                let written = file.write_all(&section.packets(traced)).map_err(|error| (error, path.clone()));
+                sink.lost_if(written);
             }
             Sink::Lost => {}
         }

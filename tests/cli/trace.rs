@@ -98,3 +98,65 @@ fn sec_07_and_sec_09_secrets_are_hidden_and_controls_visible_over_udp_and_tcp() 
     assert!(!traced.contains("hunter2") && traced.contains("response=\"***\""), "{traced}");
     assert!(traced.contains("\\u009b31m") && !traced.contains('\u{9b}'), "{traced}");
 }
+
+/// Reads the packets of a pcapng file: sections, then each packet's transport and payload.
+fn packets(bytes: &[u8]) -> (usize, Vec<(u8, String)>) {
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (mut at, mut sections, mut found) = (0, 0, Vec::new());
+    while at < bytes.len() {
+        let total = word(at + 4) as usize;
+        assert!(total >= 12 && word(at + total - 4) as usize == total, "a broken block at {at}");
+        match word(at) {
+            0x0a0d_0d0a => sections += 1,
+            1 => assert_eq!(bytes[at + 8], 101, "no link layer"),
+            6 => {
+                let packet = &bytes[at + 28..at + 28 + word(at + 20) as usize];
+                assert_eq!(packet[0], 0x45);
+                let header = if packet[9] == 17 { 28 } else { 40 };
+                found.push((packet[9], String::from_utf8_lossy(&packet[header..]).into_owned()));
+            }
+            other => panic!("a block of kind {other}"),
+        }
+        at += total;
+    }
+    (sections, found)
+}
+
+#[test]
+fn a_file_for_wireshark_has_each_message_as_a_packet_and_a_section_for_each_run() {
+    let home = Home::new("alice");
+    let _agent = home.agent();
+    let file = home.path("trace.pcapng");
+    let flag = format!("--trace-sip={}", file.display());
+    let show = |transport: &str| {
+        let target = format!("sip:{}{transport}", home.address());
+        home.run(&["show", "--no-agent", &flag, &target])
+    };
+    show("");
+    let first = fs::read(&file).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let (sections, found) = packets(&first);
+    assert_eq!((sections, found[0].0), (1, 17));
+    assert!(found[0].1.starts_with("SUBSCRIBE sip:alice@127.0.0.1"), "{found:?}");
+    assert!(found.iter().any(|(_, message)| message.starts_with("NOTIFY sip:")), "{found:?}");
+    show(";transport=tcp");
+    let both = fs::read(&file).unwrap();
+    assert!(both.starts_with(&first));
+    let (sections, more) = packets(&both);
+    assert_eq!((sections, &more[..found.len()]), (2, &found[..]));
+    assert!(more[found.len()..].iter().any(|(protocol, message)| *protocol == 6 && message.starts_with("SUBSCRIBE ")));
+    // Where Wireshark's own reader is at hand, it has to see the same.
+    if let Ok(read) =
+        std::process::Command::new("tshark").args(["-n", "-T", "fields", "-e", "sip.CSeq", "-r"]).arg(&file).output()
+    {
+        let text = String::from_utf8_lossy(&read.stdout).into_owned();
+        assert!(read.status.success(), "{read:?}");
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), more.len(), "{text}");
+    }
+    let text = home.path("text.pcapng");
+    fs::write(&text, "no packets\n").unwrap();
+    let refused = home.run(&["show", "--no-agent", &format!("--trace-sip={}", text.display()), "me"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("is there and is no pcapng file"), "{refused:?}");
+    assert_eq!(fs::read_to_string(&text).unwrap(), "no packets\n");
+}
