@@ -14,7 +14,7 @@ use crate::client::{Direction, TraceRecord, Traced};
 /// How every pcapng file begins.
 pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-/// Packets without a link layer: they begin with the IP header (LINKTYPE_RAW).
+/// Packets without a link layer: they begin with the IP header (`LINKTYPE_RAW`).
 const LINKTYPE_RAW: u16 = 101;
 const INTERFACE: u32 = 1;
 const PACKET: u32 = 6;

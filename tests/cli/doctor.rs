@@ -177,3 +177,40 @@ fn a_server_that_falls_silent_is_left_alone_after_two_steps() {
     doctor.line(&["\"lists\"", "\"skipped\"", "fallen silent"]);
     assert_eq!(doctor.wait().code(), Some(7));
 }
+
+#[test]
+fn a_test_status_needs_leave_is_said_before_and_is_taken_back_on_ctrl_c() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let home = through(&server, "");
+    let mut doctor = Running::start(home.command(&["doctor", "--json", "--publish"]));
+    answer(&server, "200 OK", "");
+    answer(&server, "404 Not Found", "");
+    let made_up = answer(&server, "412 Conditional Request Failed", "");
+    assert!(
+        made_up.contains("\r\nSIP-If-Match: a.") && made_up.ends_with("\r\nContent-Length: 0\r\n\r\n"),
+        "{made_up}"
+    );
+    let large = answer(&server, "412 Conditional Request Failed", "");
+    assert!(large.starts_with("PUBLISH ") && large.len() > 1300, "{large}");
+    doctor.line(&["\"large document\"", "\"warning\"", "the server takes no TCP"]);
+    doctor.stderr_line("note: a test status is published now and taken back");
+    let publish = answer(&server, "200 OK", "SIP-ETag: e1\r\nExpires: 3600\r\n");
+    assert!(publish.contains("sippresence doctor tries the server"), "{publish}");
+    let mut peeked = [0; 16];
+    server.peek(&mut peeked).unwrap();
+    assert!(peeked.starts_with(b"SUBSCRIBE "), "it looks at what came of it");
+    doctor.signal(Signal::SIGINT);
+    let taken_back = loop {
+        let request = answer(&server, "200 OK", "SIP-ETag: e2\r\nExpires: 0\r\n");
+        if request.starts_with("PUBLISH ") {
+            break request;
+        }
+    };
+    assert!(
+        taken_back.contains("\r\nSIP-If-Match: e1\r\n") && taken_back.contains("\r\nExpires: 0\r\n"),
+        "{taken_back}"
+    );
+    doctor.line(&["\"clean-up\"", "\"ok\"", "the test status is taken back"]);
+    assert_eq!(doctor.wait().code(), Some(130));
+}
