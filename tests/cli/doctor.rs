@@ -193,7 +193,7 @@ fn a_test_status_needs_leave_is_said_before_and_is_taken_back_on_ctrl_c() {
     );
     let large = answer(&server, "412 Conditional Request Failed", "");
     assert!(large.starts_with("PUBLISH ") && large.len() > 1300, "{large}");
-    doctor.line(&["\"large document\"", "\"warning\"", "the server takes no TCP"]);
+    doctor.line(&["\"message size\"", "\"warning\"", "the server takes no TCP"]);
     doctor.stderr_line("note: a test status is published now and taken back");
     let publish = answer(&server, "200 OK", "SIP-ETag: e1\r\nExpires: 3600\r\n");
     assert!(publish.contains("sippresence doctor tries the server"), "{publish}");
@@ -213,4 +213,22 @@ fn a_test_status_needs_leave_is_said_before_and_is_taken_back_on_ctrl_c() {
     );
     doctor.line(&["\"clean-up\"", "\"ok\"", "the test status is taken back"]);
     assert_eq!(doctor.wait().code(), Some(130));
+}
+
+#[test]
+fn a_package_that_a_server_leaves_unanswered_is_no_failure() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let home = through(&server, "");
+    let mut doctor = Running::start(home.command(&["doctor", "--json"]));
+    answer(&server, "200 OK", "");
+    answer(&server, "404 Not Found", "");
+    answer(&server, "405 Method Not Allowed", "");
+    answer(&server, "200 OK", "Expires: 1\r\n");
+    let asked = answer(&server, "200 OK", "Expires: 0\r\n");
+    assert!(asked.contains("\r\nEvent: presence.winfo\r\n"), "{asked}");
+    doctor.line(&["\"watcher info\"", "\"ok\"", "\"words\":\"offered"]);
+    doctor.line(&["\"dialog\"", "\"warning\"", "not known: no answer"]);
+    doctor.line(&["\"lists\"", "\"warning\""]);
+    assert_eq!(doctor.wait().code(), Some(8), "that of the look");
 }

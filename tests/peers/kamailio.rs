@@ -528,7 +528,7 @@ fn doctor(peer: &Peer) {
     assert!(step(&told, "register", "ok").contains("taken back at the end"));
     assert_eq!(step(&told, "subscribe", "ok"), "the server shows us busy: meeting");
     assert_eq!(step(&told, "entity-tags", "ok"), "a made-up entity-tag is refused, as it must be");
-    assert!(step(&told, "large document", "ok").ends_with("bytes gets there, over TCP"));
+    assert!(step(&told, "message size", "ok").ends_with("bytes gets there, over TCP"));
     assert_eq!(step(&told, "publish", "ok"), "the agent's publication was taken again and is shown as it is");
     assert!(step(&told, "document", "ok").contains("1 tuple, 1 person"));
     assert!(step(&told, "shortest", "ok").contains("1 s is granted"));

@@ -40,13 +40,13 @@ pub(super) async fn examine(
     let mut refusal = None;
     let tags = visit.step("entity-tags", entity_tags(trial, &mut refusal)).await?;
     match &refusal {
-        _ if tags.mark == Mark::Failed => visit.skip(&["large document", "publish"], "PUBLISH is not answered")?,
+        _ if tags.mark == Mark::Failed => visit.skip(&["message size", "publish"], "PUBLISH is not answered")?,
         Some(found) => {
-            visit.skip(&["large document"], "the server takes no publication of ours")?;
+            visit.skip(&["message size"], "the server takes no publication of ours")?;
             visit.tell("publish", found.clone())?;
         }
         None => {
-            visit.step("large document", large(trial)).await?;
+            visit.step("message size", large(trial)).await?;
             publish(visit, args, trial, shown).await?;
         }
     }

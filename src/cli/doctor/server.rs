@@ -138,7 +138,7 @@ const LATER: [&str; 11] = [
     "register",
     "subscribe",
     "entity-tags",
-    "large document",
+    "message size",
     "publish",
     "document",
     "shortest",
