@@ -11,6 +11,7 @@ pub mod hooks;
 mod kept;
 pub mod launch;
 mod login;
+mod moving;
 mod news;
 mod once;
 mod own;
@@ -355,6 +356,8 @@ fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
             let _ = news::tell(&this.own[account], &this.hooks.subscribe()).await;
         });
     }
+    let this = Arc::clone(shared);
+    tasks.spawn(async move { moving::follow(&this).await });
     let kept = Arc::clone(&shared.kept);
     tasks.spawn(async move {
         // Nor anything to be kept.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{AgentError, configured, own};
 use crate::{
     client::{
-        ClientError, Holds, Login, Policy, PortChoice, PresenceClient, Published, ReadyClient, SavedHolds, SavedServing,
+        ClientBuilder, ClientError, Holds, Login, Policy, PortChoice, PresenceClient, Published, ReadyClient,
+        SavedHolds, SavedServing,
     },
     config::{self, Account, Environment, Listen, Settings},
 };
@@ -62,6 +63,19 @@ pub(super) struct Common<'a> {
     pub(super) quiet: bool,
 }
 
+/// Begins a client of an account that listens where it is to listen now.
+pub(super) async fn placed(
+    settings: &Settings,
+    account: Option<(&str, &Account)>,
+    env: &Environment,
+) -> Result<ClientBuilder, AgentError> {
+    let builder = configured::builder(settings, account, env)?;
+    Ok(match settings.agent.listen {
+        Listen::Loopback => builder.listen_toward_server().await,
+        _ => builder,
+    })
+}
+
 /// An account whose client has its sockets, and neither reads nor sends yet.
 pub(super) struct Opened {
     ready: ReadyClient,
@@ -105,10 +119,7 @@ impl Opened {
         saved: SavedSeat,
     ) -> Result<Self, AgentError> {
         let Common { settings, env, policy, device, crashed, quiet } = *common;
-        let mut builder = configured::builder(settings, account, env)?.policy(policy.clone());
-        if settings.agent.listen == Listen::Loopback {
-            builder = builder.listen_toward_server().await;
-        }
+        let mut builder = placed(settings, account, env).await?.policy(policy.clone());
         if let Some(port) = port {
             builder = builder.port(port);
         }

@@ -101,6 +101,11 @@ impl ClientBuilder {
         self
     }
 
+    /// Returns the addresses on which it is to listen; none stands for the one in our address.
+    pub fn listens(&self) -> &[IpAddr] {
+        &self.listen
+    }
+
     /// Chooses the port; one that stands in the address counts more.
     pub fn port(mut self, port: PortChoice) -> Self {
         self.port = Some(port);
