@@ -4,6 +4,7 @@
 //! [`Answer`]s in any order, and ends with the [`Target`]s in the order in which they are to be tried. Who asks, with
 //! what patience and from which cache is the net's matter; which target lives is the endpoint's.
 
+mod identity;
 mod record;
 mod search;
 mod srv;
@@ -17,6 +18,7 @@ use super::{
     uri::{Host, Scheme, UriRef},
 };
 
+pub use identity::PeerIdentity;
 pub use record::{Answer, Naptr, Question, Srv};
 pub use search::{Search, Step};
 

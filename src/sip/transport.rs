@@ -85,6 +85,15 @@ pub struct Flow {
     pub conn: Option<ConnId>,
 }
 
+/// Why there is no connection under TLS where one was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// Whoever is there has not proved to be who was asked for; why, in words for people.
+    Untrusted(String),
+    /// There is no common ground: no TLS, or none that is good enough; what was said, in words for people.
+    Refused(String),
+}
+
 /// A message ready for the wire: a head of its own and a body that many packets may share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
