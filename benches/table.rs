@@ -48,6 +48,7 @@ impl Table {
             address: "sip:bob@192.0.2.20".parse().expect("a URI"),
             display_name: None,
             locals: vec![local],
+            tls: Vec::new(),
             machine: vec![local.ip()],
             names: Vec::new(),
             timing: Timing::default(),

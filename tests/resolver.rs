@@ -8,7 +8,8 @@ use sippresence::{
     presence::core::{Input, WatchId},
     sip::{
         effect::QueryId,
-        locate::{Answer, Question},
+        locate::{Answer, Question, Srv},
+        transport::TlsFailure,
     },
 };
 use support::{ALICE, Bench, Did, SUBSCRIBE, address, first_line, header, notify_for, param};
@@ -73,13 +74,66 @@ fn res_02_a_numeric_host_is_never_looked_up() {
 
 #[test]
 fn res_02_and_trn_17_tls_is_never_skipped() {
-    for target in ["sips:u@192.0.2.1", "sip:u@192.0.2.1;transport=tls", "sips:u@example.com"] {
+    for target in ["sips:u@192.0.2.1", "sip:u@192.0.2.1;transport=tls"] {
         let mut bench = Bench::new();
         let id = bench.watch(target);
+        let did = bench.did();
+        let [(_, Did::Opening { conn, remote })] = &did[..] else { panic!("{did:?}") };
+        assert_eq!(*remote, address("192.0.2.1:5061"));
+        for (error, told) in [
+            (TlsFailure::Untrusted("a stranger".into()), "untrusted: a stranger"),
+            (TlsFailure::Refused("no TLS there".into()), "connect: no TLS there"),
+        ] {
+            let mut bench = Bench::new();
+            let id = bench.watch(target);
+            bench.feed(Input::TlsFailed { conn: *conn, error });
+            assert_eq!(reason(&bench, id), told);
+        }
         bench.run_until(600_000);
-        assert_eq!(bench.did(), [], "nothing leaves in clear text");
-        assert!(reason(&bench, id).contains("TLS is not supported yet"), "{}", reason(&bench, id));
+        let by_tls = |did: &Did| match did {
+            Did::Opening { remote, .. } => remote.port() == 5061,
+            Did::Closed { .. } => true,
+            _ => false,
+        };
+        assert!(bench.did().iter().all(|(_, did)| by_tls(did)), "nothing leaves in clear text");
+        assert!(reason(&bench, id).starts_with("timeout"), "{}", reason(&bench, id));
     }
+}
+
+#[test]
+fn trn_17_who_is_not_trusted_under_tls_is_not_asked_in_clear_text_instead() {
+    let service = |target: &str| Answer::Srv(vec![Srv { priority: 0, weight: 0, port: 5061, target: target.into() }]);
+    let refused = |conn, why: &str| Input::TlsFailed { conn, error: TlsFailure::Untrusted(why.into()) };
+    let mut bench = Bench::new();
+    let (id, query, _) = looking_up(&mut bench, "sip:u@example.com");
+    bench.feed(Input::Resolved { query, answer: Ok(Answer::Naptr(Vec::new())) });
+    let found: Vec<_> = bench.did().into_iter().filter_map(|(_, did)| did.question()).collect();
+    for (query, question) in found {
+        let Question::Srv { name } = question else { panic!("{question:?}") };
+        let answer = if name.starts_with("_sips") { service("a.example.net") } else { service("b.example.net") };
+        bench.feed(Input::Resolved { query, answer: Ok(answer) });
+    }
+    let found: Vec<_> = bench.did().into_iter().filter_map(|(_, did)| did.question()).collect();
+    for (query, question) in found {
+        let Question::Addresses { host, .. } = question else { panic!("{question:?}") };
+        let answer = if host.starts_with('a') {
+            addresses(&["192.0.2.1:5061", "192.0.2.2:5061"])
+        } else {
+            addresses(&["192.0.2.3:5061"])
+        };
+        bench.feed(Input::Resolved { query, answer: Ok(answer) });
+    }
+    let did = bench.did();
+    let [(_, Did::Opening { conn, remote })] = &did[..] else { panic!("{did:?}") };
+    assert_eq!(*remote, address("192.0.2.1:5061"));
+    // Another server of the domain by TLS may be the right one.
+    bench.feed(refused(*conn, "somebody else"));
+    let did = bench.did();
+    let [(_, Did::Opening { conn, remote })] = &did[..] else { panic!("{did:?}") };
+    assert_eq!(*remote, address("192.0.2.2:5061"));
+    bench.feed(refused(*conn, "somebody else again"));
+    assert_eq!(bench.did(), []);
+    assert_eq!(reason(&bench, id), "untrusted: somebody else again");
 }
 
 #[test]

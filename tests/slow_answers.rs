@@ -31,6 +31,7 @@ impl Slow {
         let config = EndpointConfig {
             timing: Timing::default(),
             locals: vec![address(BOB)],
+            tls: Vec::new(),
             transports: TRANSPORTS,
             allow_events: "presence",
             accept: "application/pidf+xml",

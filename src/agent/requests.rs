@@ -286,9 +286,10 @@ fn place(listen: Option<&str>, port: Option<u16>) -> Result<Place, String> {
 
 fn refuse(error: &ClientError) -> Reply {
     let code = match error {
-        ClientError::Target(TargetError::Malformed { .. }) | ClientError::Address { .. } | ClientError::DisplayName => {
-            2
-        }
+        ClientError::Target(TargetError::Malformed { .. })
+        | ClientError::Address { .. }
+        | ClientError::DisplayName
+        | ClientError::Tls(_) => 2,
         ClientError::Target(TargetError::Unreachable { .. }) => 6,
         ClientError::Refused(_) => 5,
         ClientError::Stopped => 11,

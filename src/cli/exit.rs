@@ -166,6 +166,7 @@ impl From<ClientError> for Failed {
             ClientError::Address { .. }
             | ClientError::Target(TargetError::Malformed { .. })
             | ClientError::Bind(_)
+            | ClientError::Tls(_)
             | ClientError::DisplayName => Exit::Usage,
             ClientError::Target(_) => Exit::Unsupported,
             ClientError::Refused(_) => Exit::Refused,

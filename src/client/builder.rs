@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::{
     Action, ClientError, Login, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored,
-    SavedServing, Server, Shared, Timing,
+    SavedServing, Server, Shared, Timing, TlsSettings,
     driver::{COMMANDS, Driver},
     local::sources_toward,
     server::Home,
@@ -58,6 +58,7 @@ pub struct ClientBuilder {
     published: Option<Published>,
     login: Option<Login>,
     name_server: Option<SocketAddr>,
+    tls: TlsSettings,
     dns: Arc<Dns>,
 }
 
@@ -85,6 +86,7 @@ impl ClientBuilder {
             published: None,
             login: None,
             name_server: None,
+            tls: TlsSettings::default(),
             dns: Arc::default(),
         }
     }
@@ -213,6 +215,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Says how to deal with TLS: whom to believe, and which key to show.
+    pub fn tls(mut self, tls: TlsSettings) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// Shares what another client of the DNS knows by now.
     pub(super) fn dns(mut self, dns: Arc<Dns>) -> Self {
         self.dns = dns;
@@ -278,7 +286,10 @@ impl ClientBuilder {
             Some(port) => PortChoice::Fixed(port),
             None => self.port.clone().unwrap_or_default(),
         };
-        let listeners = Listeners::bind(&listen, port)?;
+        let (tls, believing) = self.tls.open(&listen)?;
+        let mut listeners = Listeners::bind(&listen, port)?;
+        listeners.add_tls()?;
+        let tls_locals: Vec<_> = listeners.tls_addresses().collect();
         let locals: Vec<_> = listeners.addresses().collect();
         let rng: StdRng = rand::make_rng();
         let device_id = self.device_id.clone().unwrap_or_else(random_urn);
@@ -290,6 +301,7 @@ impl ClientBuilder {
             address: address.clone(),
             display_name: self.display_name,
             locals: locals.clone(),
+            tls: tls_locals.clone(),
             machine: all_machine_addresses(),
             names,
             timing: self.timing,
@@ -326,13 +338,13 @@ impl ClientBuilder {
             Some(server) => Arc::new(Dns::at(server).map_err(std::io::Error::other)?),
             None => self.dns,
         };
-        let driver = driver.passwords_from(source).names_from(dns);
+        let driver = driver.passwords_from(source).names_from(dns).speaking_tls(tls, believing);
         let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();
         let home = Home { address, default_host, server: self.server };
         let registered = OnceLock::new();
-        let shared = Shared { home, registered, user, locals, commands, releases, events, trace };
+        let shared = Shared { home, registered, user, locals, tls: tls_locals, commands, releases, events, trace };
         Ok(ReadyClient::new(PresenceClient { shared: Arc::new(shared) }, driver, restored))
     }
 }

@@ -18,6 +18,7 @@ use tracing::{trace, warn};
 use super::{
     Action, PasswordSource, Policy, PresenceEvent, Published, Secret,
     feed::{Item, Slot},
+    tls::Believing,
     trace::Tracer,
 };
 use crate::{
@@ -25,7 +26,8 @@ use crate::{
         clock::{Clock, Sleeper},
         dns::Dns,
         listen::Listeners,
-        stream::{ConnHandle, StreamEvent, connect, spawn_connection},
+        stream::{ConnHandle, StreamEvent, connect, connect_tls, spawn_connection, spawn_tls_connection},
+        tls::Tls,
         udp::RecvBatch,
     },
     presence::core::{
@@ -35,7 +37,7 @@ use crate::{
     sip::{
         auth::AccountId,
         effect::{Effect, QueryId},
-        locate::Answer,
+        locate::{Answer, PeerIdentity},
         probe::{self, ProbeId},
         transport::{ConnId, Flow, Packet, Transport},
         uri::Uri,
@@ -116,6 +118,8 @@ pub(super) struct Driver {
     answers: mpsc::Receiver<(QueryId, Result<Answer, String>)>,
     answer_sender: mpsc::Sender<(QueryId, Result<Answer, String>)>,
     dns: Arc<Dns>,
+    /// None where nobody said what to believe: then there is no TLS.
+    tls: Option<(Arc<Tls>, Believing)>,
     passwords: Option<PasswordSource>,
     secrets: mpsc::Receiver<(AccountId, Result<Secret, String>)>,
     secret_sender: mpsc::Sender<(AccountId, Result<Secret, String>)>,
@@ -136,7 +140,7 @@ enum Wake {
     Command(Option<Command>),
     Released(Option<Release>),
     Datagrams(io::Result<(SocketAddr, usize)>),
-    Accepted(tokio::net::TcpStream),
+    Accepted(tokio::net::TcpStream, Transport),
     Stream(StreamEvent),
     Answer(QueryId, Result<Answer, String>),
     Secret(AccountId, Result<Secret, String>),
@@ -169,6 +173,7 @@ impl Driver {
             answers,
             answer_sender,
             dns: Arc::default(),
+            tls: None,
             passwords: None,
             secrets,
             secret_sender,
@@ -188,6 +193,12 @@ impl Driver {
     /// Says whom to ask for names.
     pub(super) fn names_from(mut self, dns: Arc<Dns>) -> Self {
         self.dns = dns;
+        self
+    }
+
+    /// Says whom to believe, and what to show, under TLS.
+    pub(super) fn speaking_tls(mut self, tls: Arc<Tls>, believing: Believing) -> Self {
+        self.tls = Some((tls, believing));
         self
     }
 
@@ -284,7 +295,7 @@ impl Driver {
                 Ok(Wake::Datagrams(received.map(|(socket, count)| (socket.local_addr(), count))))
             }
             Some(event) = self.stream_events.recv() => Ok(Wake::Stream(event)),
-            (stream, _) = self.listeners.accept() => Ok(Wake::Accepted(stream)),
+            (stream, by) = self.listeners.accept() => Ok(Wake::Accepted(stream, by)),
             Some((query, answer)) = self.answers.recv() => Ok(Wake::Answer(query, answer)),
             Some((account, answer)) = self.secrets.recv() => Ok(Wake::Secret(account, answer)),
             writable = writable(&self.listeners, blocked), if blocked.is_some() => writable.map(|()| Wake::Writable),
@@ -311,10 +322,16 @@ impl Driver {
                 }
             }
             Wake::Datagrams(Err(error)) => warn!(%error, "a socket cannot be read"),
-            Wake::Accepted(stream) => {
+            Wake::Accepted(stream, by) => {
                 self.accepted += 1;
-                let conn = ConnId::accepted(self.accepted);
-                self.conns.insert(conn, spawn_connection(stream, conn, self.stream_sender.clone()));
+                let (conn, events) = (ConnId::accepted(self.accepted), self.stream_sender.clone());
+                let handle = match &self.tls {
+                    Some((tls, _)) if by == Transport::Tls => {
+                        spawn_tls_connection(stream, conn, Arc::clone(tls), events)
+                    }
+                    _ => spawn_connection(stream, conn, events),
+                };
+                self.conns.insert(conn, handle);
             }
             Wake::Stream(event) => self.stream(&event, now),
             Wake::Answer(query, answer) => {
@@ -331,9 +348,12 @@ impl Driver {
 
     fn stream(&mut self, event: &StreamEvent, now: Now) {
         let input = match event {
-            StreamEvent::Opened { conn, local, remote, .. } => {
-                self.tracer.opened(*conn, *local, *remote);
-                Input::Opened(Flow { transport: Transport::Tcp, local: *local, remote: *remote, conn: Some(*conn) })
+            StreamEvent::Opened { conn, transport, local, remote, first_key, .. } => {
+                self.tracer.opened(*conn, *transport, *local, *remote);
+                if let (Some((_, believing)), Some((peer, key))) = (&self.tls, first_key) {
+                    believing.pin(peer, *key);
+                }
+                Input::Opened(Flow { transport: *transport, local: *local, remote: *remote, conn: Some(*conn) })
             }
             StreamEvent::Data { conn, bytes } => {
                 self.tracer.read(*conn, bytes);
@@ -343,6 +363,10 @@ impl Driver {
                 self.conns.remove(conn);
                 self.tracer.closed(*conn);
                 Input::Closed(*conn)
+            }
+            StreamEvent::TlsFailed { conn, error } => {
+                self.conns.remove(conn);
+                Input::TlsFailed { conn: *conn, error: error.clone() }
             }
         };
         self.core.handle(input, now, &mut self.out);
@@ -472,8 +496,17 @@ impl Driver {
                     }
                     self.waiting.push_back((local, remote, packet));
                 }
-                Effect::Open { conn, local, remote, .. } => {
-                    let handle = connect(Some(local), remote, conn, self.stream_sender.clone());
+                Effect::Open { conn, transport, local, remote, peer } => {
+                    let events = self.stream_sender.clone();
+                    let handle = match &self.tls {
+                        Some((tls, believing)) if transport == Transport::Tls => {
+                            let nobody = || Arc::new(PeerIdentity::of_host(&remote.ip().to_string()));
+                            let peer = peer.unwrap_or_else(nobody);
+                            let trust = believing.trust_in(&peer);
+                            connect_tls(Some(local), remote, conn, (Arc::clone(tls), peer, trust), events)
+                        }
+                        _ => connect(Some(local), remote, conn, events),
+                    };
                     self.conns.insert(conn, handle);
                 }
                 Effect::Write { conn, packet } => {

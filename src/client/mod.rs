@@ -70,6 +70,7 @@ mod buddies;
 mod builder;
 mod driver;
 mod feed;
+mod keys;
 mod lines;
 mod local;
 mod login;
@@ -78,6 +79,7 @@ mod publish;
 mod ready;
 mod server;
 mod target;
+mod tls;
 mod trace;
 mod watcher;
 
@@ -93,11 +95,13 @@ pub use self::{
     buddies::BuddyList,
     builder::{ClientBuilder, random_urn},
     feed::{Feed, Item},
+    keys::{KeysError, TrustedKeys, keyed_presentity},
     lines::Lines,
     login::{Login, PasswordSource},
     publish::PresenceBuilder,
     ready::ReadyClient,
     target::{TargetError, parse_target},
+    tls::{TlsSettings, own_key},
     trace::{Direction, Trace, TraceRecord, Traced},
     watcher::{Presence, PresenceWatcher},
 };
@@ -106,12 +110,14 @@ use self::{
     feed::Slot,
     server::Home,
 };
-use crate::sip::endpoint::contact_uri;
+use crate::sip::{endpoint::contact_uri, transport::Transport};
 pub use crate::{
+    config::FirstUse,
     net::{
         address,
         clock::{Clock, Sleeper, WallSleeper},
         listen::{BindError, PortChoice},
+        tls::{Fingerprint, InvalidFingerprint, OwnKey, TlsError},
     },
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
@@ -155,6 +161,9 @@ pub enum ClientError {
     /// The sockets cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// What TLS needs is of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system refused something else.
     #[error("cannot set up the network: {0}")]
     Io(#[from] std::io::Error),
@@ -181,6 +190,7 @@ struct Shared {
     /// The user part of our address, as it stands in a URI.
     user: String,
     locals: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
     commands: mpsc::Sender<Command>,
     releases: mpsc::UnboundedSender<Release>,
     events: broadcast::Sender<PresenceEvent>,
@@ -231,6 +241,13 @@ impl PresenceClient {
         let mut locals = self.shared.locals.clone();
         locals.sort_by_key(|local| local.ip().is_loopback());
         locals.iter().map(|local| contact_uri(&self.shared.user, *local, None)).collect()
+    }
+
+    /// Returns every address at which others reach this client by TLS, in the order of [`uris`](Self::uris).
+    pub fn tls_uris(&self) -> Vec<String> {
+        let mut locals = self.shared.tls.clone();
+        locals.sort_by_key(|local| local.ip().is_loopback());
+        locals.iter().map(|local| contact_uri(&self.shared.user, *local, Some(Transport::Tls))).collect()
     }
 
     /// Gives a target that means ourselves, without a port, the port that we really listen on.

@@ -115,6 +115,7 @@ pub(super) struct Tracer {
 
 #[derive(Debug)]
 struct Stream {
+    transport: Transport,
     local: SocketAddr,
     remote: SocketAddr,
     /// What came while somebody listened.
@@ -136,8 +137,8 @@ impl Tracer {
         self.listening && self.readers.len() > BEHIND / 4
     }
 
-    pub(super) fn opened(&mut self, conn: ConnId, local: SocketAddr, remote: SocketAddr) {
-        self.streams.insert(conn, Stream { local, remote, decoder: StreamDecoder::default() });
+    pub(super) fn opened(&mut self, conn: ConnId, transport: Transport, local: SocketAddr, remote: SocketAddr) {
+        self.streams.insert(conn, Stream { transport, local, remote, decoder: StreamDecoder::default() });
     }
 
     pub(super) fn closed(&mut self, conn: ConnId) {
@@ -160,7 +161,7 @@ impl Tracer {
         if self.listening
             && let Some(stream) = self.streams.get(&conn)
         {
-            self.tell(Direction::Sent, Transport::Tcp, stream.local, stream.remote, &packet.to_vec());
+            self.tell(Direction::Sent, stream.transport, stream.local, stream.remote, &packet.to_vec());
         }
     }
 
@@ -175,7 +176,7 @@ impl Tracer {
             return;
         }
         stream.decoder.push(bytes);
-        let (local, remote) = (stream.local, stream.remote);
+        let (transport, local, remote) = (stream.transport, stream.local, stream.remote);
         let mut messages = Vec::new();
         while let Some(frame) = stream.decoder.next() {
             match frame {
@@ -188,7 +189,7 @@ impl Tracer {
             }
         }
         for message in messages {
-            self.tell(Direction::Received, Transport::Tcp, local, remote, &message);
+            self.tell(Direction::Received, transport, local, remote, &message);
         }
     }
 
@@ -217,7 +218,7 @@ mod tests {
         let (sender, receiver) = broadcast::channel(4);
         let mut tracer = Tracer::new(sender);
         tracer.turn();
-        tracer.opened(ConnId::accepted(1), ALICE.parse().unwrap(), BOB.parse().unwrap());
+        tracer.opened(ConnId::accepted(1), Transport::Tcp, ALICE.parse().unwrap(), BOB.parse().unwrap());
         (tracer, receiver)
     }
 
@@ -251,7 +252,7 @@ mod tests {
         drop(receiver);
         let mut tracer = Tracer::new(sender);
         tracer.turn();
-        tracer.opened(ConnId::accepted(1), ALICE.parse().unwrap(), BOB.parse().unwrap());
+        tracer.opened(ConnId::accepted(1), Transport::Tcp, ALICE.parse().unwrap(), BOB.parse().unwrap());
         tracer.read(ConnId::accepted(1), &MESSAGE[..10]);
         tracer.datagram_received(ALICE.parse().unwrap(), BOB.parse().unwrap(), MESSAGE);
         assert!(tracer.readers.is_empty() && tracer.streams[&ConnId::accepted(1)].decoder.buffered() == 0);

@@ -23,7 +23,7 @@ pub use self::{
     error::ConfigError,
     paths::{Environment, Paths},
     policy::{List, PolicyFile},
-    private::prepare_private_dir,
+    private::{prepare_private_dir, write_private},
     settings::{
         Account, Agent, Auth, DEFAULT_PORT, FirstUse, Hooks, Interop, Listen, MinAuth, Mode, OnExit, PasswordSource,
         Policy, Publish, Register, Require, Settings, Sip, Tls, Watch,

@@ -19,6 +19,7 @@ use super::{
     stream::TcpListener,
     udp::{RecvBatch, UdpSocket},
 };
+use crate::sip::transport::Transport;
 
 /// How often we ask the kernel for a port whose TCP twin is free.
 const TRIES: usize = 16;
@@ -112,6 +113,7 @@ impl BindError {
 pub struct Listeners {
     udp: Vec<UdpSocket>,
     tcp: Vec<TcpListener>,
+    tls: Vec<TcpListener>,
     port: u16,
     turn: AtomicUsize,
 }
@@ -151,6 +153,31 @@ impl Listeners {
         &self.tcp
     }
 
+    /// Listens on each of the addresses for connections under TLS too: on the next port, where that is free on all of
+    /// them, else on one that the kernel gives (RFC 3261 §19.1.1 has 5061 beside 5060).
+    pub fn add_tls(&mut self) -> Result<(), BindError> {
+        let on = |port: u16| -> Result<Vec<TcpListener>, BindError> {
+            let mut bound: Vec<TcpListener> = Vec::new();
+            for ip in self.udp.iter().map(|socket| socket.local_addr().ip()) {
+                let port = bound.first().map_or(port, |first| first.local_addr().port());
+                bound.push(TcpListener::bind((ip, port).into()).map_err(|error| refused(ip, port, error))?);
+            }
+            Ok(bound)
+        };
+        let next = self.port.checked_add(1).map(on);
+        let bound = match next {
+            Some(Ok(bound)) => bound,
+            _ => (0..TRIES).map(|_| on(0)).find(Result::is_ok).unwrap_or_else(|| on(0))?,
+        };
+        self.tls = bound;
+        Ok(())
+    }
+
+    /// Returns the addresses at which we take connections under TLS.
+    pub fn tls_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.tls.iter().map(TcpListener::local_addr)
+    }
+
     /// Returns the addresses that we listen on, each with the port.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.udp.iter().map(UdpSocket::local_addr)
@@ -178,9 +205,12 @@ impl Listeners {
         }
     }
 
-    /// Waits for a connection on any of the listeners; cancel-safe.
-    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
-        let mut waits: Vec<_> = self.tcp.iter().map(|listener| Box::pin(listener.accept())).collect();
+    /// Waits for a connection on any of the listeners, and says what is to be spoken on it; cancel-safe.
+    pub async fn accept(&self) -> (TcpStream, Transport) {
+        let all =
+            self.tcp.iter().map(|tcp| (tcp, Transport::Tcp)).chain(self.tls.iter().map(|tls| (tls, Transport::Tls)));
+        let mut waits: Vec<_> =
+            all.map(|(listener, transport)| Box::pin(async move { (listener.accept().await.0, transport) })).collect();
         poll_fn(|cx| waits.iter_mut().map(|wait| wait.as_mut().poll(cx)).find(Poll::is_ready).unwrap_or(Poll::Pending))
             .await
     }
@@ -203,7 +233,7 @@ fn first_free(mut tries: impl Iterator<Item = Result<Listeners, BindError>>) -> 
 
 /// Listens on `port` of each address; for port 0 on the one that the kernel gives the first UDP socket.
 fn bind_all(addrs: &[IpAddr], port: u16) -> Result<Listeners, BindError> {
-    let mut bound = Listeners { udp: Vec::new(), tcp: Vec::new(), port, turn: AtomicUsize::new(0) };
+    let mut bound = Listeners { udp: Vec::new(), tcp: Vec::new(), tls: Vec::new(), port, turn: AtomicUsize::new(0) };
     for &ip in addrs {
         let udp = UdpSocket::bind((ip, bound.port).into()).map_err(|error| refused(ip, bound.port, error))?;
         bound.port = udp.local_addr().port();
@@ -326,12 +356,32 @@ mod tests {
 
     #[tokio::test]
     async fn every_listener_accepts() {
-        let listeners = Listeners::bind(&[LOOPBACK, OTHER], PortChoice::Any).unwrap();
-        for target in listeners.addresses() {
-            let (client, (stream, from)) = tokio::join!(TcpStream::connect(target), listeners.accept());
-            assert_eq!(stream.local_addr().unwrap(), target);
-            assert_eq!(client.unwrap().local_addr().unwrap(), from);
+        let mut listeners = Listeners::bind(&[LOOPBACK, OTHER], PortChoice::Any).unwrap();
+        listeners.add_tls().unwrap();
+        let (clear, secure) = (listeners.addresses(), listeners.tls_addresses());
+        let all = clear.map(|at| (at, Transport::Tcp)).chain(secure.map(|at| (at, Transport::Tls)));
+        for (target, spoken) in all {
+            let (client, (stream, transport)) = tokio::join!(TcpStream::connect(target), listeners.accept());
+            assert_eq!((stream.local_addr().unwrap(), transport), (target, spoken));
+            assert_eq!(client.unwrap().local_addr().unwrap(), stream.peer_addr().unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn tls_is_on_the_next_port_or_on_any() {
+        let mut listeners = Listeners::bind(&[LOOPBACK, OTHER], PortChoice::Any).unwrap();
+        let next = SocketAddr::new(OTHER, listeners.port().wrapping_add(1));
+        let holder = std::net::TcpListener::bind(next);
+        listeners.add_tls().unwrap();
+        let ports: Vec<_> = listeners.tls_addresses().map(|address| address.port()).collect();
+        assert!(ports.len() == 2 && ports[0] == ports[1], "{ports:?}");
+        assert!(holder.is_err() || ports[0] != next.port());
+        drop(listeners);
+        let mut free = Listeners::bind(&[LOOPBACK], PortChoice::Any).unwrap();
+        let next = free.port().wrapping_add(1);
+        free.add_tls().unwrap();
+        let port = free.tls_addresses().next().unwrap().port();
+        assert!(port == next || std::net::TcpListener::bind((LOOPBACK, next)).is_err());
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 use std::{
     io::{self, ErrorKind, IoSlice},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +20,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::sip::transport::{ConnId, Packet};
+use super::tls::{Fingerprint, Tls, Trust};
+use crate::sip::{
+    locate::PeerIdentity,
+    transport::{ConnId, Packet, TlsFailure, Transport},
+};
 
 /// How many packets may wait for one peer.
 pub const QUEUE: usize = 64;
@@ -42,19 +47,23 @@ const READ: usize = 16 * 1024;
 /// The most packets that one write joins.
 const JOIN: usize = 16;
 
-/// What a connection tells; `Opened`, then any number of `Data`, then one `Closed`, or one `ConnectFailed`.
+/// What a connection tells; `Opened`, then any number of `Data`, then one `Closed`; or one `ConnectFailed` or `TlsFailed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamEvent {
     /// The connection stands.
     Opened {
         /// Which one.
         conn: ConnId,
+        /// What is spoken on it.
+        transport: Transport,
         /// Our end.
         local: SocketAddr,
         /// The peer's end.
         remote: SocketAddr,
         /// Whether the peer opened it.
         accepted: bool,
+        /// The peer and its key, where that is believed because it is the first one seen.
+        first_key: Option<(Arc<PeerIdentity>, Fingerprint)>,
     },
     /// Bytes came, cut anywhere.
     Data {
@@ -78,6 +87,13 @@ pub enum StreamEvent {
         remote: SocketAddr,
         /// Why not; `TimedOut` after [`CONNECT_LIMIT`].
         error: ErrorKind,
+    },
+    /// A connection could be opened, and there is no TLS on it, or not with whom was asked for.
+    TlsFailed {
+        /// Which one.
+        conn: ConnId,
+        /// Why.
+        error: TlsFailure,
     },
 }
 
@@ -173,10 +189,36 @@ pub fn spawn_connection(stream: TcpStream, conn: ConnId, events: mpsc::Sender<St
     let task = tokio::spawn(async move {
         // A peer that is gone before its task ran has no address left, and nobody heard of it.
         if let Ok((local, remote)) = ends(&stream)
-            && events.send(StreamEvent::Opened { conn, local, remote, accepted: conn.is_accepted() }).await.is_ok()
+            && events.send(stands(conn, Transport::Tcp, (local, remote), None)).await.is_ok()
         {
             let error = carry(stream, conn, queue, &events).await.err();
             let _ = events.send(StreamEvent::Closed { conn, error }).await;
+        }
+    });
+    ConnHandle { packets, overflow, task }
+}
+
+/// The same under TLS; of a peer that does not get that far nothing is told.
+pub fn spawn_tls_connection(
+    stream: TcpStream,
+    conn: ConnId,
+    tls: Arc<Tls>,
+    events: mpsc::Sender<StreamEvent>,
+) -> ConnHandle {
+    let (packets, overflow, queue) = channels();
+    let task = tokio::spawn(async move {
+        let Ok(ends) = ends(&stream) else { return };
+        match tls.accept(stream).await {
+            Ok(stream) => {
+                if events.send(stands(conn, Transport::Tls, ends, None)).await.is_ok() {
+                    let error = carry(stream, conn, queue, &events).await.err();
+                    let _ = events.send(StreamEvent::Closed { conn, error }).await;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(remote = %ends.1, %error, "no TLS with a peer");
+                let _ = events.send(StreamEvent::Closed { conn, error: Some(error.kind()) }).await;
+            }
         }
     });
     ConnHandle { packets, overflow, task }
@@ -199,7 +241,7 @@ pub fn connect(
         };
         match opened.and_then(|stream| ends(&stream).map(|ends| (stream, ends))) {
             Ok((stream, (local, remote))) => {
-                if events.send(StreamEvent::Opened { conn, local, remote, accepted: false }).await.is_ok() {
+                if events.send(stands(conn, Transport::Tcp, (local, remote), None)).await.is_ok() {
                     let error = carry(stream, conn, queue, &events).await.err();
                     let _ = events.send(StreamEvent::Closed { conn, error }).await;
                 }
@@ -210,6 +252,50 @@ pub fn connect(
         }
     });
     ConnHandle { packets, overflow, task }
+}
+
+/// Opens a connection under TLS, at whose end `peer` has to be.
+pub fn connect_tls(
+    local_ip: Option<IpAddr>,
+    remote: SocketAddr,
+    conn: ConnId,
+    (tls, peer, trust): (Arc<Tls>, Arc<PeerIdentity>, Trust),
+    events: mpsc::Sender<StreamEvent>,
+) -> ConnHandle {
+    let (packets, overflow, queue) = channels();
+    let task = tokio::spawn(async move {
+        let opening = timeout(CONNECT_LIMIT, open(local_ip, remote)).await;
+        let stream = opening.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        let (stream, ends) = match stream.and_then(|stream| ends(&stream).map(|ends| (stream, ends))) {
+            Ok(found) => found,
+            Err(error) => {
+                let _ = events.send(StreamEvent::ConnectFailed { conn, remote, error: error.kind() }).await;
+                return;
+            }
+        };
+        match tls.connect(stream, &peer, trust, remote).await {
+            Ok((stream, first_key)) => {
+                let first_key = first_key.map(|key| (peer, key));
+                if events.send(stands(conn, Transport::Tls, ends, first_key)).await.is_ok() {
+                    let error = carry(stream, conn, queue, &events).await.err();
+                    let _ = events.send(StreamEvent::Closed { conn, error }).await;
+                }
+            }
+            Err(error) => {
+                let _ = events.send(StreamEvent::TlsFailed { conn, error }).await;
+            }
+        }
+    });
+    ConnHandle { packets, overflow, task }
+}
+
+fn stands(
+    conn: ConnId,
+    transport: Transport,
+    (local, remote): (SocketAddr, SocketAddr),
+    first_key: Option<(Arc<PeerIdentity>, Fingerprint)>,
+) -> StreamEvent {
+    StreamEvent::Opened { conn, transport, local, remote, accepted: conn.is_accepted(), first_key }
 }
 
 struct Queue {
@@ -409,10 +495,8 @@ mod tests {
         let other = ConnId::accepted(1);
         let peer = spawn_connection(stream, other, events);
 
-        let opened = StreamEvent::Opened { conn: CONN, local: from, remote: listener.local_addr(), accepted: false };
-        assert_eq!(next(&mut ours).await, opened);
-        let opened = StreamEvent::Opened { conn: other, local: listener.local_addr(), remote: from, accepted: true };
-        assert_eq!(next(&mut theirs).await, opened);
+        assert_eq!(next(&mut ours).await, stands(CONN, Transport::Tcp, (from, listener.local_addr()), None));
+        assert_eq!(next(&mut theirs).await, stands(other, Transport::Tcp, (listener.local_addr(), from), None));
 
         handle.send(packet("head", "body")).unwrap();
         let mut got = Vec::new();

@@ -48,7 +48,7 @@ use crate::sip::{
     probe::{self, ProbeId},
     time::Instant,
     transaction::Timing,
-    transport::{ConnId, Flow},
+    transport::{ConnId, Flow, TlsFailure},
     uri::Uri,
 };
 
@@ -74,6 +74,8 @@ pub struct CoreConfig {
     pub display_name: Option<String>,
     /// Our sockets; each has UDP and TCP.
     pub locals: Vec<SocketAddr>,
+    /// Our sockets for connections under TLS.
+    pub tls: Vec<SocketAddr>,
     /// Every address of this machine: requests to us at any of them are for us.
     pub machine: Vec<IpAddr>,
     /// Names of this machine.
@@ -138,6 +140,13 @@ pub enum Input<'a> {
     },
     /// A connection ended, or never came to be.
     Closed(ConnId),
+    /// A connection under TLS was made, and is not to be used.
+    TlsFailed {
+        /// Which.
+        conn: ConnId,
+        /// Why.
+        error: TlsFailure,
+    },
     /// The system says that datagrams to that address do not arrive.
     SendFailed(SocketAddr),
     /// A look-up was answered.
@@ -231,6 +240,7 @@ impl Core {
         let endpoint = EndpointConfig {
             timing: config.timing,
             locals: config.locals.clone(),
+            tls: config.tls.clone(),
             transports: locate::TRANSPORTS,
             allow_events: PRESENCE.name,
             accept: PRESENCE.content_type,
@@ -281,6 +291,9 @@ impl Core {
                 }
             }
             Input::Closed(conn) => self.endpoint.stream_closed(conn, now.at, &mut out.effects),
+            Input::TlsFailed { conn, error } => {
+                self.endpoint.stream_untrusted(conn, error, now.at, &mut out.effects);
+            }
             Input::SendFailed(remote) => self.endpoint.send_failed(remote, now.at, &mut out.effects),
             Input::Resolved { query, answer } => {
                 if let Some(Ok(Answer::Addresses(addresses))) =

@@ -1,10 +1,13 @@
 //! What the core wants done in the world: the only way in which it acts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use super::{
     auth::AccountId,
-    locate::Question,
+    locate::{PeerIdentity, Question},
     transport::{ConnId, Packet, Transport},
 };
 
@@ -34,6 +37,8 @@ pub enum Effect {
         local: IpAddr,
         /// Where to.
         remote: SocketAddr,
+        /// Who has to prove that they are there; under TLS alone, and there always.
+        peer: Option<Arc<PeerIdentity>>,
     },
     /// Write a message to an open connection.
     Write {

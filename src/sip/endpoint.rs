@@ -16,6 +16,7 @@ mod streams;
 use std::{
     collections::{HashMap, VecDeque},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -37,15 +38,15 @@ use super::{
     effect::{Effect, QueryId},
     header::{Name, is_token},
     ids::Token,
-    locate::{LocateError, Plan},
+    locate::{LocateError, PeerIdentity, Plan},
     message::{self, Message, Method},
     time::{Instant, Timers},
     transaction::{Resends, Timing},
-    transport::{ConnId, Flow, Packet, Transport},
+    transport::{ConnId, Flow, Packet, TlsFailure, Transport},
 };
 
 pub use challenged::Retry;
-pub use render::contact_uri;
+pub use render::{contact_uri, secure_contact_uri};
 pub use server::ServerId;
 
 /// Requests above this size leave by a stream where the peer has one (RFC 3261 §18.1.1).
@@ -61,6 +62,8 @@ pub struct EndpointConfig {
     pub timing: Timing,
     /// Our addresses; each has UDP and TCP on the same port.
     pub locals: Vec<SocketAddr>,
+    /// Those at which we take connections under TLS.
+    pub tls: Vec<SocketAddr>,
     /// What carries our requests, the preferred first; see [`locate::TRANSPORTS`](super::locate::TRANSPORTS).
     pub transports: &'static [Transport],
     /// What Allow-Events lists.
@@ -84,6 +87,8 @@ pub struct Outgoing<U> {
     pub body: Bytes,
     /// The way, from [`locate::plan`](super::locate::plan).
     pub plan: Plan,
+    /// Who has to be there, where that way may be one of TLS.
+    pub peer: Option<Arc<PeerIdentity>>,
     /// How often it may be repeated over UDP.
     pub resends: Resends,
     /// On whose behalf it is sent: challenges to it are answered with that account's password. Then Authorization goes
@@ -111,6 +116,12 @@ pub enum Failure {
     /// The system or the connection said that nobody is there.
     #[error("nobody listens there")]
     Unreachable,
+    /// Whoever is there has not proved to be who was asked for (RFC 5922).
+    #[error("{0}")]
+    Untrusted(String),
+    /// Nobody there speaks TLS as we do.
+    #[error("{0}")]
+    Tls(String),
     /// No address of ours can reach the peer.
     #[error("none of our addresses reaches {0}")]
     NoRoute(IpAddr),
@@ -128,6 +139,15 @@ pub enum Failure {
         /// What is amiss.
         why: Why,
     },
+}
+
+impl From<TlsFailure> for Failure {
+    fn from(failure: TlsFailure) -> Self {
+        match failure {
+            TlsFailure::Untrusted(why) => Self::Untrusted(why),
+            TlsFailure::Refused(why) => Self::Tls(why),
+        }
+    }
 }
 
 /// What the endpoint tells its user about one input.
@@ -249,8 +269,14 @@ impl<U: Copy> Endpoint<U> {
 
     /// Returns the listening socket behind our end of a flow: where we opened a connection ourselves, its port is
     /// nobody's address.
-    pub fn listening_on(&self, local: SocketAddr) -> SocketAddr {
-        let locals = &self.config.locals;
+    pub fn listening_on(&self, flow: Flow) -> SocketAddr {
+        self.listening_by(flow.transport, flow.local)
+    }
+
+    /// Returns the socket at the address of `local` that listens for a transport.
+    pub(super) fn listening_by(&self, transport: Transport, local: SocketAddr) -> SocketAddr {
+        let EndpointConfig { locals, tls, .. } = &self.config;
+        let locals = if transport == Transport::Tls && !tls.is_empty() { tls } else { locals };
         let same_ip = || locals.iter().find(|listening| listening.ip() == local.ip());
         locals.iter().find(|listening| **listening == local).or_else(same_ip).copied().unwrap_or(local)
     }
@@ -362,6 +388,7 @@ impl<U: Copy> Endpoint<U> {
         out: &mut Vec<Effect>,
     ) -> Option<Event<'a, U>> {
         let method = message.method()?;
+        self.note_alias(flow, &message);
         if let Err(refusal) = message::check_request(&message) {
             if !matches!(method, Method::Ack) {
                 self.answer_stateless(flow, &message, refusal.code, &refusal.reason, now, out);

@@ -22,9 +22,9 @@ pub use identity::PeerIdentity;
 pub use record::{Answer, Naptr, Question, Srv};
 pub use search::{Search, Step};
 
-/// The transports that this program has. Whoever adds TLS puts it first: the order is that of our preference where a
-/// domain has none of its own (RFC 3263 §4.1).
-pub const TRANSPORTS: &[Transport] = &[Transport::Tcp, Transport::Udp];
+/// The transports that this program has, in the order of our preference where a domain has none of its own (RFC 3263
+/// §4.1).
+pub const TRANSPORTS: &[Transport] = &[Transport::Tls, Transport::Tcp, Transport::Udp];
 
 /// One place to send a request to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ pub enum LocateError {
     #[error("transport {0} is not supported")]
     Transport(String),
     /// TLS was asked for, and is never skipped.
-    #[error("TLS is not supported yet, and is never skipped where it is asked for")]
+    #[error("TLS is not supported here, and is never skipped where it is asked for")]
     Tls,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! They share Call-ID and From tag, their numbers rise, one is open at a time. What they say is their user's matter.
 
+use std::sync::Arc;
+
 use rand::{RngExt as _, rngs::StdRng};
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     endpoint::Failure,
     header::Name,
     ids::{self, Token},
-    locate::{self, Plan},
+    locate::{self, PeerIdentity, Plan},
     uri::Uri,
 };
 
@@ -76,7 +78,10 @@ impl Series {
     }
 }
 
-/// Plans the way: through the route if there is one.
-pub(super) fn way(target: &Uri, route: Option<&Uri>) -> Result<Plan, Failure> {
-    Ok(locate::plan(&route.unwrap_or(target).as_ref(), locate::TRANSPORTS)?)
+/// Plans the way: through the route if there is one; and says who has to be there.
+pub(super) fn way(target: &Uri, route: Option<&Uri>) -> Result<(Plan, Option<Arc<PeerIdentity>>), Failure> {
+    let hop = route.unwrap_or(target).as_ref();
+    let plan = locate::plan(&hop, locate::TRANSPORTS)?;
+    let peer = PeerIdentity::on(&plan, &hop, None);
+    Ok((plan, peer))
 }

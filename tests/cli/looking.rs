@@ -97,7 +97,7 @@ fn a_target_that_names_nobody_says_why() {
         ("alice@", "no host"),
         ("alice@h:99999", "the port is no number from 1 to 65535"),
         ("alice@::1", "brackets"),
-        ("sips:alice@127.0.0.1", "TLS"),
+        ("sip:alice@127.0.0.1;transport=sctp", "sctp"),
     ] {
         let show = home.run(&["show", target]);
         assert!(show.code == 2 || show.code == 6, "{show:?}");

@@ -88,6 +88,7 @@ impl Scripted {
         let config = EndpointConfig {
             timing: Timing::default(),
             locals: vec![LOCAL.parse().unwrap()],
+            tls: Vec::new(),
             allow_events: "presence",
             accept: "application/pidf+xml",
             transports: locate::TRANSPORTS,

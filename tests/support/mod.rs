@@ -99,6 +99,7 @@ pub fn config(local: &str) -> CoreConfig {
         address: format!("sip:bob@{}", local.rsplit_once(':').unwrap().0).parse().unwrap(),
         display_name: None,
         locals: vec![address(local), address("127.0.0.1:5060")],
+        tls: Vec::new(),
         machine: Vec::new(),
         names: Vec::new(),
         timing: Timing::default(),
@@ -114,6 +115,13 @@ pub fn config(local: &str) -> CoreConfig {
         language: None,
         credentials: None,
         server: None,
+    }
+}
+
+impl Did {
+    /// Returns what was asked, if anything was.
+    pub fn question(self) -> Option<(QueryId, Question)> {
+        if let Self::Asked { query, question } = self { Some((query, question)) } else { None }
     }
 }
 

@@ -54,6 +54,7 @@ pub fn config(user: &str, local: &str) -> CoreConfig {
         address: format!("sip:{user}@{}", local.ip()).parse().unwrap(),
         display_name: None,
         locals: vec![local],
+        tls: Vec::new(),
         machine: vec![local.ip()],
         names: vec!["workshop".into()],
         timing: Timing::default(),

@@ -173,7 +173,8 @@ impl Core {
         now: Now,
         out: &mut Outbox,
     ) -> Result<(), NotRestored> {
-        let revived = saved.subscription.revive(&self.config.locals, now.at, now.wall)?;
+        let listening: Vec<_> = self.config.locals.iter().chain(&self.config.tls).copied().collect();
+        let revived = saved.subscription.revive(&listening, now.at, now.wall)?;
         let uri = UriRef::parse(revived.watcher()).map_err(|_| NotRestored::Damaged)?;
         let mut entry = Entry {
             who: canonical(revived.watcher()),

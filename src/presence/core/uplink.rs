@@ -141,6 +141,7 @@ mod tests {
             address: "sip:bob@192.0.2.100".parse().unwrap(),
             display_name: None,
             locals,
+            tls: Vec::new(),
             machine: Vec::new(),
             names: Vec::new(),
             timing: Timing::default(),

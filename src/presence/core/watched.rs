@@ -200,13 +200,17 @@ pub(super) fn wall_of(at: Instant, now: Now) -> Timestamp {
 
 pub(super) fn code_of(cause: &Cause) -> FailureCode {
     match cause {
-        Cause::Unauthorized { why: Why::FalseServer, .. } => FailureCode::Untrusted,
+        Cause::Unauthorized { why: Why::FalseServer, .. } | Cause::NoAnswer(Failure::Untrusted(_)) => {
+            FailureCode::Untrusted
+        }
         Cause::Refused { code, .. }
         | Cause::Unauthorized { code, .. }
         | Cause::NoAnswer(Failure::Unauthorized { code, .. }) => FailureCode::Sip(*code),
         Cause::NoAnswer(Failure::Timeout) => FailureCode::Timeout,
         Cause::NoAnswer(Failure::Resolve(_)) => FailureCode::Dns,
-        Cause::NoAnswer(Failure::Unreachable | Failure::NoRoute(_) | Failure::Locate(_)) => FailureCode::Connect,
+        Cause::NoAnswer(Failure::Unreachable | Failure::Tls(_) | Failure::NoRoute(_) | Failure::Locate(_)) => {
+            FailureCode::Connect
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use crate::sip::{
     auth::Why,
     effect::{Effect, QueryId},
     ids::Token,
-    locate::{Answer, Plan, Search, Step, Target},
+    locate::{Answer, PeerIdentity, Plan, Search, Step, Target},
     message::Message,
     slab::Slab,
     time::Instant,
@@ -50,6 +51,8 @@ pub(super) struct Client<U> {
     /// Where it is sent, and where else it may be if nothing comes of that; from a look-up if `hunted`.
     pub(super) targets: VecDeque<Target>,
     pub(super) hunted: bool,
+    /// Who has to be there, where it goes by TLS.
+    pub(super) peer: Option<Arc<PeerIdentity>>,
     /// TCP was chosen for the request's size alone.
     pub(super) switched: bool,
     pub(super) resends: Resends,
@@ -127,6 +130,7 @@ impl<U> Client<U> {
             branch: self.branch,
             targets: std::mem::take(&mut self.targets),
             hunted: self.hunted,
+            peer: self.peer.clone(),
             switched: self.switched,
             resends: self.resends,
             phase: Phase::Placing,
@@ -170,7 +174,7 @@ impl<U> Clients<U> {
 impl<U: Copy> Endpoint<U> {
     /// Sends a request; its user hears of every response, or of one failure.
     pub fn request(&mut self, request: Outgoing<U>, now: Instant, out: &mut Vec<Effect>) {
-        let Outgoing { user, method, head, contact, body, plan, resends, account, last } = request;
+        let Outgoing { user, method, head, contact, body, plan, peer, resends, account, last } = request;
         let branch = Token::random(&mut self.rng);
         let packet = Packet { head, body };
         let client = Client {
@@ -182,6 +186,7 @@ impl<U: Copy> Endpoint<U> {
             branch,
             targets: VecDeque::new(),
             hunted: false,
+            peer,
             switched: false,
             resends,
             phase: Phase::Placing,
@@ -268,8 +273,14 @@ impl<U: Copy> Endpoint<U> {
         client.switched = asked == Transport::Udp && !datagram_only && client.is_too_large(local);
         let transport = if client.switched { Transport::Tcp } else { asked };
         if transport.is_stream() {
-            let conn = self.open_stream(transport, local.ip(), remote, now, out);
+            // Who subscribed by a connection of its own hears by it.
+            let notifies = client.method == "NOTIFY" && transport == Transport::Tls;
+            let peer = client.peer.clone();
+            let theirs = if notifies { self.alias_of(remote) } else { None };
+            let conn =
+                theirs.unwrap_or_else(|| self.open_stream(transport, local.ip(), remote, peer.as_ref(), now, out));
             self.streams.attach(conn, id);
+            let local = self.listening_by(transport, local);
             let flow = Flow { transport, local, remote, conn: Some(conn) };
             if self.streams.is_open(conn) {
                 self.run(id, flow, now, out);
@@ -487,6 +498,17 @@ impl<U: Copy> Endpoint<U> {
                 Phase::Connecting { flow } if client.switched => self.fall_back(id, flow, now, out),
                 _ => self.give_up(id, Failure::Unreachable, now, out),
             }
+        }
+    }
+
+    /// Whoever is at the end of a connection under TLS is not who was asked for: its transactions fail, unless their
+    /// domain has another server, and clear text is none (TRN-17).
+    pub(super) fn stream_refused(&mut self, waiting: &[u32], failure: &Failure, now: Instant, out: &mut Vec<Effect>) {
+        for &id in waiting {
+            if let Some(client) = self.clients.slab.get_mut(id) {
+                client.targets.retain(|target| target.transport == Transport::Tls);
+            }
+            self.give_up(id, failure.clone(), now, out);
         }
     }
 

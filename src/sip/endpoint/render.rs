@@ -39,17 +39,23 @@ pub(super) fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> 
 pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, credentials: &[u8], way: &Way) -> Bytes {
     use std::io::Write as _;
     let Way { transport, sent_by, branch, transport_param } = way;
+    let secure = request_uri(head).get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
     let sent_by = without_zone(*sent_by);
     let line = memchr::memchr(b'\n', head).map_or(head.len(), |i| i + 1);
     let mut bytes = Vec::with_capacity(head.len() + credentials.len() + 160);
     bytes.extend_from_slice(&head[..line]);
-    let rport = if transport.is_stream() { "" } else { ";rport" };
+    let rport = match transport {
+        Transport::Udp => ";rport",
+        Transport::Tcp => "",
+        // RFC 5923 §5: what is for us may come by the connection that we opened.
+        Transport::Tls => ";alias",
+    };
     write!(bytes, "Via: SIP/2.0/{transport} {sent_by};branch={MAGIC_COOKIE}{branch}{rport}\r\n")
         .expect("a vector takes every write");
     let contact_at = contact.map_or(line, |slot| slot.at.clamp(line, head.len()));
     bytes.extend_from_slice(&head[line..contact_at]);
     if let Some(user) = contact.and_then(|slot| slot.user.as_ref()) {
-        write_contact(&mut bytes, user, sent_by, *transport_param);
+        write_contact(&mut bytes, user, sent_by, *transport_param, secure);
     }
     bytes.extend_from_slice(credentials);
     bytes.extend_from_slice(&head[contact_at..]);
@@ -86,10 +92,10 @@ pub(super) fn renumbered(head: &Bytes, contact: Option<&mut ContactSlot>, seq: u
 }
 
 /// Writes a whole Contact line.
-pub(super) fn write_contact(bytes: &mut Vec<u8>, user: &str, address: SocketAddr, transport: Option<Transport>) {
-    use std::io::Write as _;
+fn write_contact(bytes: &mut Vec<u8>, user: &str, address: SocketAddr, transport: Option<Transport>, secure: bool) {
     bytes.extend_from_slice(b"Contact: <");
-    write!(bytes, "{}", contact_uri(user, address, transport)).expect("a vector takes every write");
+    let uri = if secure { secure_contact_uri(user, address) } else { contact_uri(user, address, transport) };
+    bytes.extend_from_slice(uri.as_bytes());
     bytes.extend_from_slice(b">\r\n");
 }
 
@@ -101,6 +107,12 @@ pub fn contact_uri(user: &str, address: SocketAddr, transport: Option<Transport>
         Some(transport) => format!("sip:{user}{at}{address};transport={}", transport.token().to_ascii_lowercase()),
         None => format!("sip:{user}{at}{address}"),
     }
+}
+
+/// Returns the same for a request to a `sips:` URI, whose Contact is one as well (RFC 3261 §8.1.1.8).
+pub fn secure_contact_uri(user: &str, address: SocketAddr) -> String {
+    let at = if user.is_empty() { "" } else { "@" };
+    format!("sips:{user}{at}{}", without_zone(address))
 }
 
 /// A zone id means something on this machine only, and never leaves it (TRN-27).

@@ -7,12 +7,13 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use super::{Endpoint, Timer};
 use crate::sip::{
     effect::{Effect, QueryId},
-    locate::{self, Answer, Search, Step},
+    locate::{self, Answer, PeerIdentity, Search, Step},
     message::Message,
     slab::Slab,
     time::Instant,
@@ -26,6 +27,8 @@ const MAX_RETURNS: usize = 64;
 struct Return {
     packet: Packet,
     transport: Transport,
+    /// Who the Via says is there.
+    peer: Arc<PeerIdentity>,
     remotes: VecDeque<SocketAddr>,
     /// What to look up when none of those is there.
     search: Option<Search>,
@@ -57,7 +60,7 @@ impl<U: Copy> Endpoint<U> {
         if self.returns.slab.len() >= MAX_RETURNS {
             return;
         }
-        let transport = to.transport;
+        let (transport, peer) = (to.transport, Arc::new(PeerIdentity::of_host(via.host)));
         let port = via.port.unwrap_or_else(|| transport.default_port());
         let mut remotes = VecDeque::from([SocketAddr::new(to.remote.ip(), port)]);
         let mut search = None;
@@ -66,7 +69,7 @@ impl<U: Copy> Endpoint<U> {
             Ok(ip) => remotes.push_back(SocketAddr::new(ip, port)),
             Err(_) => search = Some(locate::way_back(via.host, via.port, transport)),
         }
-        let id = self.returns.slab.insert(Return { packet, transport, remotes, search, timer: None });
+        let id = self.returns.slab.insert(Return { packet, transport, peer, remotes, search, timer: None });
         if let Some(back) = self.returns.slab.get_mut(id) {
             self.timers.set(&mut back.timer, Timer::Return(id), now + self.config.timing.transaction());
         }
@@ -77,8 +80,9 @@ impl<U: Copy> Endpoint<U> {
     fn return_next(&mut self, id: u32, now: Instant, out: &mut Vec<Effect>) {
         while let Some(back) = self.returns.slab.get_mut(id) {
             let (transport, Some(remote)) = (back.transport, back.remotes.pop_front()) else { break };
+            let peer = Arc::clone(&back.peer);
             let Some(local) = self.local_for(remote.ip()) else { continue };
-            let conn = self.open_stream(transport, local.ip(), remote, now, out);
+            let conn = self.open_stream(transport, local.ip(), remote, Some(&peer), now, out);
             self.returns.by_conn.insert((conn, id));
             if self.streams.is_open(conn) {
                 self.return_ready(conn, now, out);

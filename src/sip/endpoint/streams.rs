@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,8 +13,10 @@ use super::{Endpoint, Timer};
 use crate::sip::{
     codec::{Frame, StreamDecoder},
     effect::Effect,
+    locate::PeerIdentity,
+    message::Message,
     time::Instant,
-    transport::{ConnId, Flow, Packet, Transport},
+    transport::{ConnId, Flow, Packet, TlsFailure, Transport},
 };
 
 /// An idle connection is closed after this time (TRN-14).
@@ -26,6 +29,10 @@ const MAX_ACCEPTED: usize = 1024;
 #[derive(Debug)]
 struct Stream {
     flow: Flow,
+    /// Who is proved to be there, on connections of ours under TLS.
+    peer: Option<Arc<PeerIdentity>>,
+    /// The address that its peer says it stands for (RFC 5923 §5).
+    alias: Option<SocketAddr>,
     state: StreamState,
     decoder: StreamDecoder,
     /// Client transactions that need the connection.
@@ -42,11 +49,16 @@ enum StreamState {
     Open,
 }
 
+/// Where a connection leads and who is to be there.
+type Place = (Transport, SocketAddr, Option<Arc<PeerIdentity>>);
+
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     by_id: HashMap<ConnId, Stream>,
-    /// Connections of ours, by where they lead, for reuse.
-    by_remote: HashMap<(Transport, SocketAddr), ConnId>,
+    /// Connections of ours, by where and to whom they lead, for reuse.
+    by_remote: HashMap<Place, ConnId>,
+    /// Connections of others under TLS, by the address that each stands for.
+    by_alias: HashMap<SocketAddr, ConnId>,
     accepted: usize,
     opened: u64,
 }
@@ -86,31 +98,37 @@ impl Streams {
         if conn.is_accepted() {
             self.accepted -= 1;
         } else {
-            self.by_remote.remove(&(stream.flow.transport, stream.flow.remote));
+            self.by_remote.remove(&(stream.flow.transport, stream.flow.remote, stream.peer.clone()));
+        }
+        if let Some(alias) = stream.alias {
+            self.by_alias.remove(&alias);
         }
         Some(stream)
     }
 }
 
 impl<U: Copy> Endpoint<U> {
-    /// Returns a connection to `remote`, which may still be opening.
+    /// Returns a connection to `remote` at whose end `peer` is, which may still be opening.
     pub(super) fn open_stream(
         &mut self,
         transport: Transport,
         local: IpAddr,
         remote: SocketAddr,
+        peer: Option<&Arc<PeerIdentity>>,
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> ConnId {
-        if let Some(&conn) = self.streams.by_remote.get(&(transport, remote)) {
+        let peer = peer.filter(|_| transport == Transport::Tls).cloned();
+        let place = (transport, remote, peer.clone());
+        if let Some(&conn) = self.streams.by_remote.get(&place) {
             return conn;
         }
         self.streams.opened += 1;
         let conn = ConnId::opened(self.streams.opened);
         let flow = Flow { transport, local: SocketAddr::new(local, 0), remote, conn: Some(conn) };
-        self.streams.by_id.insert(conn, Stream::new(flow, StreamState::Opening, now));
-        self.streams.by_remote.insert((transport, remote), conn);
-        out.push(Effect::Open { conn, transport, local, remote });
+        self.streams.by_id.insert(conn, Stream { peer: peer.clone(), ..Stream::new(flow, StreamState::Opening, now) });
+        self.streams.by_remote.insert(place, conn);
+        out.push(Effect::Open { conn, transport, local, remote, peer });
         conn
     }
 
@@ -146,6 +164,46 @@ impl<U: Copy> Endpoint<U> {
         let users: Vec<u32> = stream.users.into_iter().collect();
         self.stream_lost(&users, now, out);
         self.return_lost(conn, now, out);
+    }
+
+    /// A connection under TLS was made, and is not to be used: what waits for it fails, or goes elsewhere by TLS.
+    pub fn stream_untrusted(&mut self, conn: ConnId, error: TlsFailure, now: Instant, out: &mut Vec<Effect>) {
+        let Some(mut stream) = self.streams.remove(conn) else { return };
+        self.timers.cancel(&mut stream.timer, Timer::Stream(conn));
+        let users: Vec<u32> = stream.users.into_iter().collect();
+        self.stream_refused(&users, &error.into(), now, out);
+        self.return_lost(conn, now, out);
+    }
+
+    /// Notes that a peer wants requests for the address in its Via to come by the connection that it opened, if it is
+    /// its own address (RFC 5923 §5). It proves nothing about who that is, so only what the peer subscribed to goes
+    /// there.
+    pub(super) fn note_alias(&mut self, flow: Flow, request: &Message<'_>) {
+        let (Transport::Tls, Some(conn)) = (flow.transport, flow.conn.filter(|conn| conn.is_accepted())) else {
+            return;
+        };
+        let Ok(via) = request.top_via() else { return };
+        if via.params.iter().all(|(name, _)| !name.eq_ignore_ascii_case("alias"))
+            || via.host.trim_matches(['[', ']']).parse() != Ok(flow.remote.ip())
+        {
+            return;
+        }
+        let alias = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or_else(|| flow.transport.default_port()));
+        if let Some(stream) = self.streams.by_id.get_mut(&conn)
+            && stream.alias.is_none()
+        {
+            stream.alias = Some(alias);
+            if let Some(other) = self.streams.by_alias.insert(alias, conn)
+                && let Some(other) = self.streams.by_id.get_mut(&other)
+            {
+                other.alias = None;
+            }
+        }
+    }
+
+    /// Returns the connection that stands for an address.
+    pub(super) fn alias_of(&self, remote: SocketAddr) -> Option<ConnId> {
+        self.streams.by_alias.get(&remote).copied().filter(|conn| self.streams.is_open(*conn))
     }
 
     /// Closes a connection from our side.
@@ -234,6 +292,8 @@ impl Stream {
     fn new(flow: Flow, state: StreamState, now: Instant) -> Self {
         Self {
             flow,
+            peer: None,
+            alias: None,
             state,
             decoder: StreamDecoder::default(),
             users: BTreeSet::new(),

@@ -31,7 +31,7 @@ impl PeerIdentity {
     /// A key alone is enough only for somebody whose URI asks for TLS and names an address or a host of the local
     /// network, for which no authority makes certificates; never for `sips:`.
     pub fn of(uri: &UriRef<'_>) -> Self {
-        let place = uri.param("maddr").filter(|maddr| !maddr.is_empty()).unwrap_or(uri.host_text());
+        let place = uri.param("maddr").filter(|maddr| !maddr.is_empty()).unwrap_or_else(|| uri.host_text());
         let identity = Self::of_host(place);
         let by_tls = uri.transport().is_some_and(|token| token.eq_ignore_ascii_case("tls"));
         let near = match uri.host() {

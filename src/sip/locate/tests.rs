@@ -4,11 +4,12 @@ use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
 
-/// As it will be once there is TLS.
-const ALL: &[Transport] = &[Transport::Tls, Transport::Tcp, Transport::Udp];
+const ALL: &[Transport] = TRANSPORTS;
+/// As for somebody without TLS.
+const CLEAR: &[Transport] = &[Transport::Tcp, Transport::Udp];
 
 fn planned(uri: &str) -> Result<Plan, LocateError> {
-    plan(&UriRef::parse(uri).unwrap(), TRANSPORTS)
+    plan(&UriRef::parse(uri).unwrap(), CLEAR)
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "it is compared with what a plan returns")]
@@ -99,7 +100,7 @@ fn search_with(
 }
 
 fn search(uri: &str, zone: &'static str) -> (Vec<String>, Result<String, String>) {
-    search_with(uri, zone, TRANSPORTS)
+    search_with(uri, zone, CLEAR)
 }
 
 fn found(uri: &str, zone: &'static str) -> String {
@@ -189,7 +190,7 @@ fn res_05_a_domain_that_offers_tls_alone_is_not_asked_in_clear_text() {
     let zone = "example.com NAPTR 50 90 s SIPS+D2T _sips._tcp.example.com
         example.com A 192.0.2.9";
     let error = search("sip:u@example.com", zone).1.unwrap_err();
-    assert!(error.starts_with("example.com is reached by TLS alone, and TLS is not supported yet"), "{error}");
+    assert!(error.starts_with("example.com is reached by TLS alone, and TLS is not supported here"), "{error}");
 }
 
 #[test]

@@ -88,14 +88,14 @@ impl Registration {
         head.number(Name::Expires, asked).header(Name::Allow, ALLOW).header(Name::UserAgent, USER_AGENT);
         self.open = Some(Open { asked, hurry: false });
         let ready = series::way(target, route)
-            .and_then(|plan| Ok((plan, head.finish(0).map_err(|error| Failure::Resolve(error.to_string()))?)));
+            .and_then(|way| Ok((way, head.finish(0).map_err(|error| Failure::Resolve(error.to_string()))?)));
         match ready {
-            Ok((plan, head)) => {
+            Ok(((plan, peer), head)) => {
                 let user = User::Registration(self.id, attempt);
                 let (method, account, resends) = ("REGISTER", what.account, Resends::Normal);
                 let body = bytes::Bytes::new();
                 // Whoever takes the binding back waits for the outcome, so the number is at hand.
-                let request = Outgoing { user, method, head, contact, body, plan, resends, account, last: false };
+                let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last: false };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(failure) => self.failed(attempt, failure, step),

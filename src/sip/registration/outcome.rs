@@ -5,7 +5,7 @@ use super::{
     machine::{Bound, Goal, Open},
 };
 use crate::sip::{
-    endpoint::{Failure, contact_uri},
+    endpoint::{Failure, contact_uri, secure_contact_uri},
     events::{Cause, Step, seconds},
     header::{Name, NameAddr, delta_seconds},
     message::Message,
@@ -117,6 +117,7 @@ fn granted(message: &Message<'_>, user: &str, flow: Flow) -> Option<u32> {
     let ours: Vec<String> = [None, Some(Transport::Udp), Some(flow.transport)]
         .into_iter()
         .map(|transport| contact_uri(user, flow.local, transport))
+        .chain([secure_contact_uri(user, flow.local)])
         .collect();
     let is_ours = |uri: &UriRef<'_>| ours.iter().any(|our| UriRef::parse(our).is_ok_and(|our| our.equals(uri)));
     let with_it = message

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::{Farewell, Notifier, Owed, Served, ServedId, Verdict};
 use crate::sip::{
     dialog::{Dialog, Order, Party},
-    endpoint::{ServerId, contact_uri},
+    endpoint::{ServerId, contact_uri, secure_contact_uri},
     events::{MAX_EXPIRES, Step, seconds},
     header::{HeaderError, Name},
     ids::Token,
@@ -185,7 +185,7 @@ impl Notifier {
             event_id,
             watcher: initial.watcher.as_str().into(),
             source: flow.remote,
-            listen: step.endpoint.listening_on(flow.local),
+            listen: step.endpoint.listening_on(flow),
             contact_user,
             verdict: Verdict::Pending,
             expires_at: step.now + lives,
@@ -296,7 +296,7 @@ impl Notifier {
         let granted = asked.min(MAX_EXPIRES);
         let (tag, user) = (served.dialog.local_tag, served.contact_user.clone());
         served.source = flow.remote;
-        served.listen = step.endpoint.listening_on(flow.local);
+        served.listen = step.endpoint.listening_on(flow);
         served.granted_until = now + seconds(granted);
         served.expires_at = served.granted_until;
         served.asked_end = granted == 0;
@@ -367,7 +367,10 @@ fn accept(
     step: &mut Step<'_>,
 ) {
     let transport = flow.transport.is_stream().then_some(flow.transport);
-    let contact = contact_uri(user, step.endpoint.listening_on(flow.local), transport);
+    let listening = step.endpoint.listening_on(flow);
+    let secure =
+        message.request_uri().and_then(|uri| uri.get(..5)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
+    let contact = if secure { secure_contact_uri(user, listening) } else { contact_uri(user, listening, transport) };
     step.endpoint.respond_tagged(request, flow, message, 200, tag, step.now, step.out, |head| {
         for route in message.all(Name::RecordRoute) {
             head.bytes(Name::RecordRoute, route);

@@ -9,7 +9,7 @@ use crate::sip::{
     endpoint::{ContactSlot, Failure, Outgoing},
     events::{MAX_EXPIRES, Step, USER_AGENT, User, seconds},
     header::Name,
-    locate::{self, LocateError},
+    locate::{self, LocateError, PeerIdentity},
     message::Message,
     time::Instant,
     transaction::Resends,
@@ -77,13 +77,16 @@ impl Notifier {
         if owed == Owed::Change {
             served.changed_at = Some(now);
         }
-        let plan = UriRef::parse(served.dialog.next_hop())
-            .map_err(|_| LocateError::Scheme(String::new()))
-            .and_then(|hop| locate::plan(&hop, step.endpoint.transports()));
+        let way =
+            UriRef::parse(served.dialog.next_hop()).map_err(|_| LocateError::Scheme(String::new())).and_then(|hop| {
+                let plan = locate::plan(&hop, step.endpoint.transports())?;
+                let peer = PeerIdentity::on(&plan, &hop, None);
+                Ok((plan, peer))
+            });
         self.attempts += 1;
         let attempt = self.attempts;
         let body = content.unwrap_or_default();
-        if let (Ok(plan), Ok(head)) = (plan, head.finish(body.len())) {
+        if let (Ok((plan, peer)), Ok(head)) = (way, head.finish(body.len())) {
             // What goes to strangers is bounded by their table, and must not hold up the others.
             let counted = !unproven;
             served.awaited = Some(Awaited { attempt, counted });
@@ -94,7 +97,7 @@ impl Notifier {
             let user = User::Notifier(ServedId(id), attempt);
             let (method, contact, account) = ("NOTIFY", Some(contact), self.config.account);
             let last = farewell.is_some();
-            let request = Outgoing { user, method, head, contact, body, plan, resends, account, last };
+            let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last };
             step.endpoint.request(request, now, step.out);
         } else {
             self.remove(id, Ending::Unanswered);

@@ -126,13 +126,13 @@ impl Publisher {
         }
         self.open = Some(Open { kind, asked, hurry: false });
         let ready = series::way(target, route)
-            .and_then(|plan| Ok((plan, head.finish(body.len()).map_err(|error| Failure::Resolve(error.to_string()))?)));
+            .and_then(|way| Ok((way, head.finish(body.len()).map_err(|error| Failure::Resolve(error.to_string()))?)));
         match ready {
-            Ok((plan, head)) => {
+            Ok(((plan, peer), head)) => {
                 let user = User::Publisher(self.id, attempt);
                 let (method, account, resends) = ("PUBLISH", what.account, Resends::Normal);
                 // Whoever takes the publication back waits for the outcome, so the number is at hand.
-                let request = Outgoing { user, method, head, contact, body, plan, resends, account, last: false };
+                let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last: false };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(failure) => self.failed(attempt, failure, step),

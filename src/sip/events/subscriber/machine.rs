@@ -10,11 +10,11 @@ use crate::sip::{
     events::{EventPackage, Step, USER_AGENT, User},
     header::Name,
     ids::{self, Token},
-    locate,
+    locate::{self, PeerIdentity},
     retry::Backoff,
     time::Instant,
     transaction::Resends,
-    uri::Uri,
+    uri::UriRef,
 };
 
 #[derive(Debug)]
@@ -233,12 +233,13 @@ impl Subscriber {
         let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()) };
         head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
         head.header(Name::AllowEvents, name).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
-        let plan = match hop
-            .parse::<Uri>()
-            .map_err(|e| e.to_string())
-            .and_then(|uri| locate::plan(&uri.as_ref(), step.endpoint.transports()).map_err(|e| e.to_string()))
-        {
-            Ok(plan) => plan,
+        let first = sub.wish.route.as_ref().unwrap_or(&sub.wish.target).as_ref();
+        let (plan, peer) = match UriRef::parse(hop).map_err(|e| e.to_string()).and_then(|uri| {
+            let plan = locate::plan(&uri, step.endpoint.transports()).map_err(|e| e.to_string())?;
+            let peer = PeerIdentity::on(&plan, &uri, Some(&first));
+            Ok((plan, peer))
+        }) {
+            Ok(way) => way,
             Err(why) => return self.failed(id, attempt, Failure::Resolve(why), step),
         };
         if let locate::Plan::Address(target) = plan {
@@ -252,7 +253,7 @@ impl Subscriber {
                 let contact = Some(contact);
                 // Who unsubscribes waits for the outcome, so the number is at hand.
                 let (method, account, last) = ("SUBSCRIBE", sub.wish.account, false);
-                let request = Outgoing { user, method, head, contact, body, plan, resends, account, last };
+                let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(error) => self.failed(id, attempt, Failure::Resolve(error.to_string()), step),
