@@ -128,11 +128,7 @@ pub fn builder(
 /// When its outbound proxy is no URI.
 pub fn server(settings: &Settings, name: &str, account: &Account) -> Result<Option<Server>, AgentError> {
     let value = |reason: String| AgentError::Value { key: "account", reason: format!("{name}: {reason}") };
-    let through = match account.mode {
-        Mode::P2p => false,
-        Mode::Server => true,
-        Mode::Auto => account.outbound_proxy.is_some() || has_domain(&account.address),
-    };
+    let through = has_server(account);
     let proxy = account.outbound_proxy.as_ref().map(|proxy| proxy.parse::<Uri>()).transpose();
     let proxy = proxy.map_err(|error| value(format!("outbound_proxy: {error}")))?;
     let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -144,6 +140,15 @@ pub fn server(settings: &Settings, name: &str, account: &Account) -> Result<Opti
         register: account.register == Register::Always,
         ..Server::new(proxy)
     }))
+}
+
+/// Says whether a server stands between an account and the others.
+pub(super) fn has_server(account: &Account) -> bool {
+    match account.mode {
+        Mode::P2p => false,
+        Mode::Server => true,
+        Mode::Auto => account.outbound_proxy.is_some() || has_domain(&account.address),
+    }
 }
 
 /// Says whether an address is of a domain, where somebody serves it, and not of a machine.

@@ -18,6 +18,7 @@ mod own;
 mod requests;
 mod seat;
 mod state;
+mod tls;
 pub mod unit;
 
 use std::{
@@ -43,6 +44,7 @@ pub use self::{
     login::login,
     once::{clear_once, set_once},
     own::Wish,
+    tls::{insecure_warnings, known_key, tls, trusted_keys},
 };
 use self::{
     hooks::{Hooks, Speaks},
@@ -178,7 +180,9 @@ impl Agent {
         let (device, crashed) = (device::urn(&paths.state_dir), !state.ended);
         // Those who watched a run that did not end are still there, and see what it said last.
         let quiet = configured.for_set && state.ended;
-        let common = Common { settings: &settings, env, policy: &policy, device: device.as_deref(), crashed, quiet };
+        let device = device.as_deref();
+        let common = Common { settings: &settings, env, paths, policy: &policy, device, crashed, quiet };
+        warnings.extend(insecure_warnings(accounts_of(&settings).into_iter().flatten()));
         let (mut opened, mut accounts) = (Vec::new(), state.accounts.clone());
         for account in accounts_of(&settings) {
             let name = account.map_or("", |(name, _)| name);

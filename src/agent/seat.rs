@@ -7,13 +7,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentError, configured, own};
+use super::{AgentError, configured, own, tls};
 use crate::{
     client::{
         ClientBuilder, ClientError, Holds, Login, Policy, PortChoice, PresenceClient, Published, ReadyClient,
         SavedHolds, SavedServing,
     },
-    config::{self, Account, Environment, Listen, Settings},
+    config::{self, Account, Environment, Listen, Paths, Settings},
 };
 
 /// One account.
@@ -55,6 +55,7 @@ pub(super) struct SavedSeat {
 pub(super) struct Common<'a> {
     pub(super) settings: &'a Settings,
     pub(super) env: &'a Environment,
+    pub(super) paths: &'a Paths,
     pub(super) policy: &'a Policy,
     pub(super) device: Option<&'a str>,
     /// The run before did not end by its own word.
@@ -118,8 +119,9 @@ impl Opened {
         port: Option<PortChoice>,
         saved: SavedSeat,
     ) -> Result<Self, AgentError> {
-        let Common { settings, env, policy, device, crashed, quiet } = *common;
-        let mut builder = placed(settings, account, env).await?.policy(policy.clone());
+        let Common { settings, env, paths, policy, device, crashed, quiet } = *common;
+        let tls = tls::tls(settings, account.map(|(_, account)| account), paths).key(tls::lasting_key(paths)?);
+        let mut builder = placed(settings, account, env).await?.policy(policy.clone()).tls(tls);
         if let Some(port) = port {
             builder = builder.port(port);
         }

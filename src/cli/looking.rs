@@ -339,7 +339,15 @@ pub(super) async fn own_client(context: &Context, targets: &[String]) -> Result<
     if let Some(login) = account.and_then(|(_, account)| agent::login(settings, account)) {
         builder = builder.login(login);
     }
+    for warning in agent::insecure_warnings(account.into_iter()) {
+        context.output.tell(&format!("note: {warning}"));
+    }
+    let mut tls = agent::tls(settings, account.map(|(_, account)| account), &context.paths);
+    if let Some(key) = agent::known_key(&context.paths)? {
+        tls = tls.key(key);
+    }
     let client = builder
+        .tls(tls)
         .timing(agent::timing(settings))
         .expires(settings.watch.p2p_expires)
         .lenient(settings.interop.lenient)

@@ -8,6 +8,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use serde_json::{Value, json};
 use sippresence::client::{Login, PasswordSource, PresenceClient, PresenceStatus, Secret};
 use tempfile::TempDir;
@@ -32,6 +33,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::is_found_well_by_the_doctor", doctor),
     ("kamailio::is_left_as_it_was_by_a_doctor_without_an_agent", doctor_alone),
     ("kamailio::takes_no_publication_and_the_doctor_says_so", doctor_refused),
+    ("kamailio::is_spoken_to_over_tls_whose_authority_is_known", over_tls),
+    ("kamailio::trn_17_is_told_nothing_where_its_authority_is_not_known", untrusted),
+    ("kamailio::sec_04_is_taken_whoever_it_is_by_an_insecure_account", insecure),
     ("kamailio::pub_07_ends_with_the_last_of_many_states", many),
 ];
 
@@ -54,9 +58,12 @@ struct How {
     open: bool,
     /// Whether it takes publications.
     publishes: bool,
+    /// Whether it listens for TLS, on a port beside.
+    tls: bool,
 }
 
-const USUAL: How = How { auth: true, sha256: false, open: true, publishes: true };
+const USUAL: How = How { auth: true, sha256: false, open: true, publishes: true, tls: false };
+const BY_TLS: How = How { tls: true, ..USUAL };
 
 /// A running Kamailio with users alice, bob and carol, whose passwords are `alice-pw` and so on, in the domain
 /// `sip.test`.
@@ -64,6 +71,7 @@ struct Kamailio {
     folder: TempDir,
     process: Process,
     port: u16,
+    tls_port: u16,
     how: How,
 }
 
@@ -71,11 +79,14 @@ impl Kamailio {
     fn start(peer: &Peer, how: How) -> Self {
         let folder = tempfile::tempdir().unwrap();
         make_tables(folder.path());
-        let (process, port) = with_free_ports(|| {
-            let port = free_port();
-            launch(peer, folder.path(), port, how).map(|process| (process, port))
+        if how.tls {
+            make_certificates(folder.path());
+        }
+        let (process, port, tls_port) = with_free_ports(|| {
+            let (port, tls_port) = (free_port(), free_port());
+            launch(peer, folder.path(), (port, tls_port), how).map(|process| (process, port, tls_port))
         });
-        Self { folder, process, port, how }
+        Self { folder, process, port, tls_port, how }
     }
 
     /// Kills it, and starts it again at the same port; with `forget` it has lost every publication.
@@ -86,7 +97,7 @@ impl Kamailio {
             std::fs::remove_file(self.folder.path().join("presence.db")).unwrap();
             make_tables(self.folder.path());
         }
-        self.process = with_free_ports(|| launch(peer, self.folder.path(), self.port, self.how));
+        self.process = with_free_ports(|| launch(peer, self.folder.path(), (self.port, self.tls_port), self.how));
     }
 }
 
@@ -106,7 +117,25 @@ fn make_tables(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-fn launch(peer: &Peer, folder: &Path, port: u16, how: How) -> Result<Process, String> {
+/// An authority, a certificate of it for 127.0.0.1, and another authority that nobody is certified by.
+fn make_certificates(folder: &Path) {
+    let authority = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
+        Issuer::new(params, key)
+    };
+    let (issuer, _) = (authority("ca"), authority("other-ca"));
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::IpAddress("127.0.0.1".parse().unwrap())];
+    let key = KeyPair::generate().unwrap();
+    std::fs::write(folder.join("cert.pem"), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+}
+
+fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) -> Result<Process, String> {
     let mut command = Command::new(&peer.program);
     command.args(["-f", CONFIG, "-DD", "-E", "-m", "64", "-M", "8"]);
     command.arg("-w").arg(folder).arg("-Y").arg(folder);
@@ -115,7 +144,7 @@ fn launch(peer: &Peer, folder: &Path, port: u16, how: How) -> Result<Process, St
         let value = if value.is_empty() { name.to_owned() } else { format!("{name}={value}") };
         command.args(["-A", &value]);
     };
-    define("PORTS", &format!("\"{port}\""));
+    define("PORTS", &format!("\"{port}|{tls_port}\""));
     define("DB", &format!("\"sqlite:///{}\"", folder.join("presence.db").display()));
     define("OPEN", if how.open { "1" } else { "0" });
     if how.auth {
@@ -126,6 +155,12 @@ fn launch(peer: &Peer, folder: &Path, port: u16, how: How) -> Result<Process, St
     }
     if how.sha256 {
         define("WITH_SHA256", "");
+    }
+    if how.tls {
+        define("WITH_TLS", "");
+        define("TLS_KEY", &format!("\"{}\"", folder.join("key.pem").display()));
+        define("TLS_CERT", &format!("\"{}\"", folder.join("cert.pem").display()));
+        command.args(["-l", &format!("tls:127.0.0.1:{tls_port}")]);
     }
     let mut process = Process::start(&mut command);
     let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -186,6 +221,16 @@ impl Kamailio {
             .unwrap();
         }
         home.write("config.toml", &format!("{text}{more}"));
+        home
+    }
+
+    /// Makes a home whose account works over TLS, trusting one of the authorities.
+    fn home_by_tls(&self, account: &str, authority: &str, more: &str) -> Home {
+        let home = self.home_with(&[account], ";transport=tls", more);
+        let ca = self.folder.path().join(authority);
+        let text = std::fs::read_to_string(home.path("config/sippresence/config.toml")).unwrap();
+        let text = text.replace(&format!(":{};", self.port), &format!(":{};", self.tls_port));
+        home.write("config.toml", &format!("{text}[tls]\nca_file = \"{}\"\n", ca.display()));
         home
     }
 
@@ -582,6 +627,65 @@ fn doctor_refused(peer: &Peer) {
     step(&told, "subscribe", "ok");
     assert!(step(&told, "publish", "failed").starts_with("403 "));
     step(&told, "watcher info", "ok");
+}
+
+fn over_tls(peer: &Peer) {
+    let server = Kamailio::start(peer, BY_TLS);
+    let alice = server.home_by_tls("alice", "ca.pem", "register = \"always\"\n");
+    let bob = server.home_by_tls("bob", "ca.pem", "");
+    let agent = AgentOf(&alice);
+    let (code, _, err) = ended(&alice, &["set", "busy", "--note", "under the rose"]);
+    assert_eq!((code, err.lines().last()), (0, Some("the server shows it")), "{err}");
+    let (code, out, err) = ended(&bob, &["show", "--json", "alice"]);
+    assert_eq!(code, 0, "{err}");
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&shown["status"], &shown["note"]), (&json!("busy"), &json!("under the rose")));
+    // What changes later comes by TLS too.
+    let trace = bob.path("trace");
+    let traced = format!("--trace-sip={}", trace.display());
+    let mut seen = Process::start(&mut bob.command(&["watch", "--json", &traced, "alice"]));
+    seen.line("a first state", |line| line["status"] == "busy");
+    alice.run(&["set", "dnd"]);
+    seen.line("the next", |line| line["status"] == "dnd" && line["freshness"] == "fresh");
+    let told = std::fs::read_to_string(&trace).unwrap();
+    let ways: Vec<&str> =
+        told.lines().filter(|line| line.contains("Z sent ") || line.contains("Z received ")).collect();
+    assert!(ways.len() > 3 && ways.iter().all(|way| way.contains(" tls ")), "{told}");
+    until("alice is registered", || {
+        let me = alice.run(&["me"]);
+        let registered = |line: &str| line.starts_with("registered ") && line.contains("yes, until ");
+        if me.lines().any(registered) { Ok(()) } else { Err(me) }
+    });
+    drop(agent);
+    until("nothing is left there", || if server.tags("alice").is_empty() { Ok(()) } else { Err("a publication") });
+}
+
+fn untrusted(peer: &Peer) {
+    let server = Kamailio::start(peer, BY_TLS);
+    let alice = server.home_by_tls("alice", "other-ca.pem", "");
+    let _agent = AgentOf(&alice);
+    let words = "the certificate of 127.0.0.1 is from nobody whom this machine or `tls.ca_file` trusts";
+    let (code, _, err) = ended(&alice, &["set", "busy"]);
+    assert_eq!(code, 7, "{err}");
+    let line = err.lines().find(|line| line.starts_with("sippresence: ")).unwrap();
+    assert!(line.contains(words), "{line}");
+    let (code, out, err) = ended(&alice, &["show", "bob"]);
+    assert_eq!(code, 7, "{err}");
+    assert!(out.contains("failed: untrusted") && out.contains(words), "{out}{err}");
+    // The server got neither the status nor a word in clear text, of which it would have told in its log.
+    assert!(server.tags("alice").is_empty());
+}
+
+fn insecure(peer: &Peer) {
+    let server = Kamailio::start(peer, BY_TLS);
+    let alice = server.home_by_tls("alice", "other-ca.pem", "insecure = true\n");
+    let _agent = AgentOf(&alice);
+    let (code, _, err) = ended(&alice, &["set", "busy"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("account alice is insecure: any certificate of its server is taken"), "{err}");
+    let (code, _, err) = ended(&alice, &["--no-agent", "show", "alice"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("account alice is insecure: "), "{err}");
 }
 
 fn many(peer: &Peer) {
