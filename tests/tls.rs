@@ -87,7 +87,7 @@ async fn alice() -> (PresenceClient, String, Fingerprint) {
 
 #[tokio::test]
 async fn trn_21_a_peer_without_an_authority_is_trusted_once_its_key_is_accepted() {
-    let (_alice, uri, fingerprint) = alice().await;
+    let (alice, uri, fingerprint) = alice().await;
     let keys = Keys::new();
     let bob = client("bob", keys.settings(FirstUse::Ask)).await;
     let (freshness, reason) = look(&bob, &uri).await;
@@ -98,7 +98,7 @@ async fn trn_21_a_peer_without_an_authority_is_trusted_once_its_key_is_accepted(
     keys.file.accept("sip:alice@127.0.0.1", fingerprint).unwrap();
     let mut watcher = bob.watch(&uri).await.unwrap();
     seen(&mut watcher, |presence| presence.status == PresenceStatus::Busy).await;
-    _alice.presence(PresenceStatus::Away).await.unwrap();
+    alice.presence(PresenceStatus::Away).await.unwrap();
     let presence = seen(&mut watcher, |presence| presence.status == PresenceStatus::Away).await;
     assert_eq!(presence.freshness, Freshness::Fresh);
 }

@@ -181,7 +181,12 @@ impl Agent {
         // Those who watched a run that did not end are still there, and see what it said last.
         let quiet = configured.for_set && state.ended;
         let device = device.as_deref();
-        let common = Common { settings: &settings, env, paths, policy: &policy, device, crashed, quiet };
+        let key = tls::lasting_key(paths).map(Arc::new);
+        if let Err(error) = &key {
+            warnings.push(format!("peers that trust your key will not know you again after a restart: {error}"));
+        }
+        let key = key.ok();
+        let common = Common { settings: &settings, env, paths, key, policy: &policy, device, crashed, quiet };
         warnings.extend(insecure_warnings(accounts_of(&settings).into_iter().flatten()));
         let (mut opened, mut accounts) = (Vec::new(), state.accounts.clone());
         for account in accounts_of(&settings) {

@@ -96,8 +96,9 @@ async fn once(
         watchers.watchers.clear();
     }
     let device = device::urn(&paths.state_dir);
-    let common =
-        Common { settings: &settings, env, policy: &policy, device: device.as_deref(), crashed: false, quiet: false };
+    let device = device.as_deref();
+    let key = super::known_key(paths)?.map(Arc::new);
+    let common = Common { settings: &settings, env, paths, key, policy: &policy, device, crashed: false, quiet: false };
     let account = settings.accounts.get(&name).map(|account| (name.as_str(), account));
     let seat = Opened::open_at(&common, account, Some(PortChoice::Any), saved).await?.start().await?;
     begun(&seat.client);

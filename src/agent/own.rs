@@ -229,6 +229,7 @@ pub(super) async fn line(seat: &Seat) -> Line {
     let linked = seat.client.linked().await.unwrap_or_default();
     let mut line = Line::publication(0, now.wall, seat.client.address(), &seat.holds(), now);
     line.addresses = seat.client.uris();
+    line.addresses.extend(seat.client.tls_uris());
     line.server = (*linked != Linked::default()).then(|| Linked::clone(&linked));
     line
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{AgentError, configured, own, tls};
 use crate::{
     client::{
-        ClientBuilder, ClientError, Holds, Login, Policy, PortChoice, PresenceClient, Published, ReadyClient,
+        ClientBuilder, ClientError, Holds, Login, OwnKey, Policy, PortChoice, PresenceClient, Published, ReadyClient,
         SavedHolds, SavedServing,
     },
     config::{self, Account, Environment, Listen, Paths, Settings},
@@ -56,6 +56,8 @@ pub(super) struct Common<'a> {
     pub(super) settings: &'a Settings,
     pub(super) env: &'a Environment,
     pub(super) paths: &'a Paths,
+    /// What peers know us by; without one they do not know us again.
+    pub(super) key: Option<Arc<OwnKey>>,
     pub(super) policy: &'a Policy,
     pub(super) device: Option<&'a str>,
     /// The run before did not end by its own word.
@@ -119,8 +121,11 @@ impl Opened {
         port: Option<PortChoice>,
         saved: SavedSeat,
     ) -> Result<Self, AgentError> {
-        let Common { settings, env, paths, policy, device, crashed, quiet } = *common;
-        let tls = tls::tls(settings, account.map(|(_, account)| account), paths).key(tls::lasting_key(paths)?);
+        let Common { settings, env, paths, policy, device, crashed, quiet, .. } = *common;
+        let mut tls = tls::tls(settings, account.map(|(_, account)| account), paths);
+        if let Some(key) = &common.key {
+            tls = tls.key(Arc::clone(key));
+        }
         let mut builder = placed(settings, account, env).await?.policy(policy.clone()).tls(tls);
         if let Some(port) = port {
             builder = builder.port(port);

@@ -117,6 +117,8 @@ pub(super) enum Command {
     Is(Is),
     /// Say who may see me
     Watchers(Watchers),
+    /// Say which keys of peers without an authority are trusted
+    Trust(Trust),
     /// Start, stop and look after the agent, which keeps my presence up
     Agent(Agent),
     /// Show or check the configuration
@@ -257,6 +259,33 @@ pub(super) struct Who {
     /// Addresses, such as bob@example.com
     #[arg(value_name = "WHO", required = true)]
     pub(super) who: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Trust {
+    #[command(subcommand)]
+    pub(super) command: Option<TrustCommand>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum TrustCommand {
+    /// Show the keys that are trusted, and mine
+    List,
+    /// Trust this key, and no other any more, of a peer
+    Accept {
+        /// Whose, such as bob@192.168.1.20 or bob@laptop.local
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// What `show` printed, if it is what they tell you
+        #[arg(value_name = "SHA256:…")]
+        key: String,
+    },
+    /// Trust no key of them any more
+    Forget {
+        /// Whose, such as bob@192.168.1.20
+        #[arg(value_name = "WHO", required = true)]
+        who: Vec<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -343,7 +343,8 @@ pub(super) async fn own_client(context: &Context, targets: &[String]) -> Result<
         context.output.tell(&format!("note: {warning}"));
     }
     let mut tls = agent::tls(settings, account.map(|(_, account)| account), &context.paths);
-    if let Some(key) = agent::known_key(&context.paths)? {
+    // One that cannot be read is the agent's to tell of; here a fleeting one will do.
+    if let Ok(Some(key)) = agent::known_key(&context.paths) {
         tls = tls.key(key);
     }
     let client = builder

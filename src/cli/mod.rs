@@ -24,6 +24,7 @@ mod set;
 mod show;
 mod targets;
 mod trace;
+mod trust;
 mod wait;
 mod watch;
 mod watchers;
@@ -149,6 +150,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         Command::Wait(args) => wait::run(context, &args).await,
         Command::Is(args) => is::run(&context, &args).await,
         Command::Watchers(args) => watchers::run(&context, args).await,
+        Command::Trust(args) => trust::run(&context, args),
         Command::Agent(args) => agent::run(&context, args).await,
         Command::Config(args) => config::run(&context, &args),
         Command::Demo => demo::run(context).await,

@@ -40,6 +40,17 @@ pub enum KeysError {
         /// Which line, from 1.
         line: usize,
     },
+    /// The target names nobody.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// Only an authority can vouch for the target.
+    #[error("{target:?} can have no key here: {reason}")]
+    NotKeyed {
+        /// As it was written.
+        target: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// The file cannot be written.
     #[error(transparent)]
     Unwritable(#[from] ConfigError),
@@ -122,21 +133,17 @@ impl TrustedKeys {
 ///
 /// # Errors
 /// When the target names nobody, or somebody whom only an authority can vouch for.
-pub fn keyed_presentity(target: &str) -> Result<String, TargetError> {
+pub fn keyed_presentity(target: &str) -> Result<String, KeysError> {
     let uri = super::parse_target(target, "")?;
     let view = uri.as_ref();
-    let unreachable = |reason: &str| TargetError::Unreachable { target: target.to_owned(), reason: reason.to_owned() };
+    let refused = |reason| KeysError::NotKeyed { target: target.to_owned(), reason };
     if view.scheme() != Scheme::Sip {
-        return Err(unreachable(
-            "a key alone is trusted for sip: addresses only, and for sips: an authority has to vouch",
-        ));
+        return Err(refused("a key alone is trusted for sip: addresses only, and for sips: an authority has to vouch"));
     }
     let host = if let Host::Ip(_) = view.host() { view.host_text() } else { view.host_text().trim_end_matches('.') };
     let by_tls = Uri::sip(view.user(), host, None, ";transport=tls").map(|uri| PeerIdentity::of(&uri.as_ref()));
     by_tls.ok().and_then(|peer| peer.presentity).map(String::from).ok_or_else(|| {
-        unreachable(
-            "a key alone is trusted for users at an IP address or a .local name; an authority vouches for others",
-        )
+        refused("a key alone is trusted for users at an IP address or a .local name; an authority vouches for others")
     })
 }
 

@@ -35,8 +35,8 @@ impl TlsSettings {
     }
 
     /// Shows this key to those who connect to us, so that they know us again after a restart.
-    pub fn key(mut self, key: OwnKey) -> Self {
-        self.key = Some(Arc::new(key));
+    pub fn key(mut self, key: impl Into<Arc<OwnKey>>) -> Self {
+        self.key = Some(key.into());
         self
     }
 

@@ -21,3 +21,4 @@ mod state;
 mod support;
 mod targets;
 mod trace;
+mod trust;

@@ -50,7 +50,7 @@ const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// How a server is to be.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the server's")]
 struct How {
     auth: bool,
     sha256: bool,

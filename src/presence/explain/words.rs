@@ -78,8 +78,8 @@ pub(super) const FAILURES: &[Row] = rows! {
         "check the address and UDP port 5060 on the way; ;transport=tcp may pass where UDP does not"
     "untrusted" "the certificate is not trusted"
         "the connection was not used, because the other side could not prove who it is"
-        "a certificate of its own making, or one for another name"
-        "name their authority in `tls.ca_file`"
+        "a certificate of its own making, one that has expired, or one for another name"
+        "name their authority in `tls.ca_file`; a peer without one is trusted by `sippresence trust accept`"
 };
 
 /// How our commands end; `docs/exit-codes.md` is the short form.
