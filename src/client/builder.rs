@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::{
     Action, ClientError, Login, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored,
     SavedServing, Server, Shared, Timing, TlsSettings,
-    driver::{COMMANDS, Driver},
+    driver::{COMMANDS, Driver, Network},
     local::sources_toward,
     server::Home,
     trace::{BEHIND, Tracer},
@@ -333,12 +333,13 @@ impl ClientBuilder {
         let (events, _) = broadcast::channel(EVENTS);
         let (trace, _) = broadcast::channel(BEHIND);
         let tracer = Tracer::new(trace.clone());
-        let driver = Driver::new(core, out, listeners, inbox, given_up, events.clone(), tracer)?;
+        let driver =
+            Driver::new(core, out, Network { listeners, tls, believing }, inbox, given_up, events.clone(), tracer)?;
         let dns = match self.name_server {
             Some(server) => Arc::new(Dns::at(server).map_err(std::io::Error::other)?),
             None => self.dns,
         };
-        let driver = driver.passwords_from(source).names_from(dns).speaking_tls(tls, believing);
+        let driver = driver.passwords_from(source).names_from(dns);
         let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();

@@ -105,11 +105,21 @@ struct Reader {
     place: u64,
 }
 
+/// Where a driver listens, and whom it believes.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) listeners: Listeners,
+    pub(super) tls: Arc<Tls>,
+    pub(super) believing: Believing,
+}
+
 /// The loop; see the module's text.
 #[derive(Debug)]
 pub(super) struct Driver {
     core: Core,
     listeners: Listeners,
+    tls: Arc<Tls>,
+    believing: Believing,
     batch: RecvBatch,
     conns: HashMap<ConnId, ConnHandle>,
     accepted: u64,
@@ -118,8 +128,6 @@ pub(super) struct Driver {
     answers: mpsc::Receiver<(QueryId, Result<Answer, String>)>,
     answer_sender: mpsc::Sender<(QueryId, Result<Answer, String>)>,
     dns: Arc<Dns>,
-    /// None where nobody said what to believe: then there is no TLS.
-    tls: Option<(Arc<Tls>, Believing)>,
     passwords: Option<PasswordSource>,
     secrets: mpsc::Receiver<(AccountId, Result<Secret, String>)>,
     secret_sender: mpsc::Sender<(AccountId, Result<Secret, String>)>,
@@ -153,18 +161,21 @@ impl Driver {
     pub(super) fn new(
         core: Core,
         out: Outbox,
-        listeners: Listeners,
+        network: Network,
         inbox: mpsc::Receiver<Command>,
         released: mpsc::UnboundedReceiver<Release>,
         events: broadcast::Sender<PresenceEvent>,
         tracer: Tracer,
     ) -> io::Result<Self> {
+        let Network { listeners, tls, believing } = network;
         let (stream_sender, stream_events) = mpsc::channel(STREAM_EVENTS);
         let (answer_sender, answers) = mpsc::channel(STREAM_EVENTS);
         let (secret_sender, secrets) = mpsc::channel(1);
         Ok(Self {
             core,
             listeners,
+            tls,
+            believing,
             batch: RecvBatch::new(),
             conns: HashMap::new(),
             accepted: 0,
@@ -173,7 +184,6 @@ impl Driver {
             answers,
             answer_sender,
             dns: Arc::default(),
-            tls: None,
             passwords: None,
             secrets,
             secret_sender,
@@ -193,12 +203,6 @@ impl Driver {
     /// Says whom to ask for names.
     pub(super) fn names_from(mut self, dns: Arc<Dns>) -> Self {
         self.dns = dns;
-        self
-    }
-
-    /// Says whom to believe, and what to show, under TLS.
-    pub(super) fn speaking_tls(mut self, tls: Arc<Tls>, believing: Believing) -> Self {
-        self.tls = Some((tls, believing));
         self
     }
 
@@ -325,11 +329,10 @@ impl Driver {
             Wake::Accepted(stream, by) => {
                 self.accepted += 1;
                 let (conn, events) = (ConnId::accepted(self.accepted), self.stream_sender.clone());
-                let handle = match &self.tls {
-                    Some((tls, _)) if by == Transport::Tls => {
-                        spawn_tls_connection(stream, conn, Arc::clone(tls), events)
-                    }
-                    _ => spawn_connection(stream, conn, events),
+                let handle = if by == Transport::Tls {
+                    spawn_tls_connection(stream, conn, Arc::clone(&self.tls), events)
+                } else {
+                    spawn_connection(stream, conn, events)
                 };
                 self.conns.insert(conn, handle);
             }
@@ -350,8 +353,8 @@ impl Driver {
         let input = match event {
             StreamEvent::Opened { conn, transport, local, remote, first_key, .. } => {
                 self.tracer.opened(*conn, *transport, *local, *remote);
-                if let (Some((_, believing)), Some((peer, key))) = (&self.tls, first_key) {
-                    believing.pin(peer, *key);
+                if let Some((peer, key)) = first_key {
+                    self.believing.pin(peer, *key);
                 }
                 Input::Opened(Flow { transport: *transport, local: *local, remote: *remote, conn: Some(*conn) })
             }
@@ -498,14 +501,13 @@ impl Driver {
                 }
                 Effect::Open { conn, transport, local, remote, peer } => {
                     let events = self.stream_sender.clone();
-                    let handle = match &self.tls {
-                        Some((tls, believing)) if transport == Transport::Tls => {
-                            let nobody = || Arc::new(PeerIdentity::of_host(&remote.ip().to_string()));
-                            let peer = peer.unwrap_or_else(nobody);
-                            let trust = believing.trust_in(&peer);
-                            connect_tls(Some(local), remote, conn, (Arc::clone(tls), peer, trust), events)
-                        }
-                        _ => connect(Some(local), remote, conn, events),
+                    let handle = if transport == Transport::Tls {
+                        let nobody = || Arc::new(PeerIdentity::of_host(&remote.ip().to_string()));
+                        let peer = peer.unwrap_or_else(nobody);
+                        let trust = self.believing.trust_in(&peer);
+                        connect_tls(Some(local), remote, conn, (Arc::clone(&self.tls), peer, trust), events)
+                    } else {
+                        connect(Some(local), remote, conn, events)
                     };
                     self.conns.insert(conn, handle);
                 }

@@ -1,7 +1,7 @@
 //! Streams under TLS: who is at the other end, and who we are (RFC 3261 §26.2, RFC 5922, RFC 8996).
 //!
 //! A [`Tls`] belongs to one client. It makes a stream of a connection that stands, in TLS 1.2 or 1.3 and nothing older.
-//! [`verify`] judges certificates, [`own`] makes our own. Which identity is asked for is the core's matter, which keys are
+//! `verify` judges certificates, `own` makes our own. Which identity is asked for is the core's matter, which keys are
 //! pinned that of whoever keeps them.
 
 mod own;

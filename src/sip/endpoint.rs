@@ -89,6 +89,8 @@ pub struct Outgoing<U> {
     pub plan: Plan,
     /// Who has to be there, where that way may be one of TLS.
     pub peer: Option<Arc<PeerIdentity>>,
+    /// The connection under TLS to go by instead while it stands: whoever made it asked for this.
+    pub by: Option<ConnId>,
     /// How often it may be repeated over UDP.
     pub resends: Resends,
     /// On whose behalf it is sent: challenges to it are answered with that account's password. Then Authorization goes
@@ -388,7 +390,6 @@ impl<U: Copy> Endpoint<U> {
         out: &mut Vec<Effect>,
     ) -> Option<Event<'a, U>> {
         let method = message.method()?;
-        self.note_alias(flow, &message);
         if let Err(refusal) = message::check_request(&message) {
             if !matches!(method, Method::Ack) {
                 self.answer_stateless(flow, &message, refusal.code, &refusal.reason, now, out);

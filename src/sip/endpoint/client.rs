@@ -53,6 +53,8 @@ pub(super) struct Client<U> {
     pub(super) hunted: bool,
     /// Who has to be there, where it goes by TLS.
     pub(super) peer: Option<Arc<PeerIdentity>>,
+    /// The connection to go by while it stands.
+    pub(super) by: Option<ConnId>,
     /// TCP was chosen for the request's size alone.
     pub(super) switched: bool,
     pub(super) resends: Resends,
@@ -131,6 +133,7 @@ impl<U> Client<U> {
             targets: std::mem::take(&mut self.targets),
             hunted: self.hunted,
             peer: self.peer.clone(),
+            by: self.by,
             switched: self.switched,
             resends: self.resends,
             phase: Phase::Placing,
@@ -174,7 +177,7 @@ impl<U> Clients<U> {
 impl<U: Copy> Endpoint<U> {
     /// Sends a request; its user hears of every response, or of one failure.
     pub fn request(&mut self, request: Outgoing<U>, now: Instant, out: &mut Vec<Effect>) {
-        let Outgoing { user, method, head, contact, body, plan, peer, resends, account, last } = request;
+        let Outgoing { user, method, head, contact, body, plan, peer, by, resends, account, last } = request;
         let branch = Token::random(&mut self.rng);
         let packet = Packet { head, body };
         let client = Client {
@@ -187,6 +190,7 @@ impl<U: Copy> Endpoint<U> {
             targets: VecDeque::new(),
             hunted: false,
             peer,
+            by,
             switched: false,
             resends,
             phase: Phase::Placing,
@@ -273,10 +277,8 @@ impl<U: Copy> Endpoint<U> {
         client.switched = asked == Transport::Udp && !datagram_only && client.is_too_large(local);
         let transport = if client.switched { Transport::Tcp } else { asked };
         if transport.is_stream() {
-            // Who subscribed by a connection of its own hears by it.
-            let notifies = client.method == "NOTIFY" && transport == Transport::Tls;
             let peer = client.peer.clone();
-            let theirs = if notifies { self.alias_of(remote) } else { None };
+            let theirs = client.by.filter(|conn| transport == Transport::Tls && self.streams.is_open(*conn));
             let conn =
                 theirs.unwrap_or_else(|| self.open_stream(transport, local.ip(), remote, peer.as_ref(), now, out));
             self.streams.attach(conn, id);

@@ -14,7 +14,6 @@ use crate::sip::{
     codec::{Frame, StreamDecoder},
     effect::Effect,
     locate::PeerIdentity,
-    message::Message,
     time::Instant,
     transport::{ConnId, Flow, Packet, TlsFailure, Transport},
 };
@@ -31,8 +30,6 @@ struct Stream {
     flow: Flow,
     /// Who is proved to be there, on connections of ours under TLS.
     peer: Option<Arc<PeerIdentity>>,
-    /// The address that its peer says it stands for (RFC 5923 §5).
-    alias: Option<SocketAddr>,
     state: StreamState,
     decoder: StreamDecoder,
     /// Client transactions that need the connection.
@@ -57,8 +54,6 @@ pub(super) struct Streams {
     by_id: HashMap<ConnId, Stream>,
     /// Connections of ours, by where and to whom they lead, for reuse.
     by_remote: HashMap<Place, ConnId>,
-    /// Connections of others under TLS, by the address that each stands for.
-    by_alias: HashMap<SocketAddr, ConnId>,
     accepted: usize,
     opened: u64,
 }
@@ -99,9 +94,6 @@ impl Streams {
             self.accepted -= 1;
         } else {
             self.by_remote.remove(&(stream.flow.transport, stream.flow.remote, stream.peer.clone()));
-        }
-        if let Some(alias) = stream.alias {
-            self.by_alias.remove(&alias);
         }
         Some(stream)
     }
@@ -173,37 +165,6 @@ impl<U: Copy> Endpoint<U> {
         let users: Vec<u32> = stream.users.into_iter().collect();
         self.stream_refused(&users, &error.into(), now, out);
         self.return_lost(conn, now, out);
-    }
-
-    /// Notes that a peer wants requests for the address in its Via to come by the connection that it opened, if it is
-    /// its own address (RFC 5923 §5). It proves nothing about who that is, so only what the peer subscribed to goes
-    /// there.
-    pub(super) fn note_alias(&mut self, flow: Flow, request: &Message<'_>) {
-        let (Transport::Tls, Some(conn)) = (flow.transport, flow.conn.filter(|conn| conn.is_accepted())) else {
-            return;
-        };
-        let Ok(via) = request.top_via() else { return };
-        if via.params.iter().all(|(name, _)| !name.eq_ignore_ascii_case("alias"))
-            || via.host.trim_matches(['[', ']']).parse() != Ok(flow.remote.ip())
-        {
-            return;
-        }
-        let alias = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or_else(|| flow.transport.default_port()));
-        if let Some(stream) = self.streams.by_id.get_mut(&conn)
-            && stream.alias.is_none()
-        {
-            stream.alias = Some(alias);
-            if let Some(other) = self.streams.by_alias.insert(alias, conn)
-                && let Some(other) = self.streams.by_id.get_mut(&other)
-            {
-                other.alias = None;
-            }
-        }
-    }
-
-    /// Returns the connection that stands for an address.
-    pub(super) fn alias_of(&self, remote: SocketAddr) -> Option<ConnId> {
-        self.streams.by_alias.get(&remote).copied().filter(|conn| self.streams.is_open(*conn))
     }
 
     /// Closes a connection from our side.
@@ -293,7 +254,6 @@ impl Stream {
         Self {
             flow,
             peer: None,
-            alias: None,
             state,
             decoder: StreamDecoder::default(),
             users: BTreeSet::new(),

@@ -29,6 +29,7 @@ use crate::sip::{
     ids::Token,
     slab::Slab,
     time::{Instant, Timers},
+    transport::ConnId,
 };
 
 pub use admission::{Initial, Subscribe};
@@ -123,6 +124,8 @@ pub(super) struct Served {
     watcher: Box<str>,
     /// Where the last SUBSCRIBE came from.
     source: SocketAddr,
+    /// The connection that it came by, where the watcher wants NOTIFYs to come by it too.
+    by: Option<ConnId>,
     /// The socket of ours that our Contact names.
     listen: SocketAddr,
     /// Our user part, for Contact.

@@ -95,7 +95,8 @@ impl Registration {
                 let (method, account, resends) = ("REGISTER", what.account, Resends::Normal);
                 let body = bytes::Bytes::new();
                 // Whoever takes the binding back waits for the outcome, so the number is at hand.
-                let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last: false };
+                let request =
+                    Outgoing { user, method, head, contact, body, plan, peer, by: None, resends, account, last: false };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(failure) => self.failed(attempt, failure, step),

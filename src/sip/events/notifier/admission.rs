@@ -11,7 +11,7 @@ use crate::sip::{
     ids::Token,
     locate::{self, Plan},
     message::Message,
-    transport::{Flow, Transport},
+    transport::{ConnId, Flow, Transport},
     uri::{Uri, UriRef},
 };
 
@@ -185,6 +185,7 @@ impl Notifier {
             event_id,
             watcher: initial.watcher.as_str().into(),
             source: flow.remote,
+            by: wants_back(flow, message),
             listen: step.endpoint.listening_on(flow),
             contact_user,
             verdict: Verdict::Pending,
@@ -296,6 +297,7 @@ impl Notifier {
         let granted = asked.min(MAX_EXPIRES);
         let (tag, user) = (served.dialog.local_tag, served.contact_user.clone());
         served.source = flow.remote;
+        served.by = wants_back(flow, message);
         served.listen = step.endpoint.listening_on(flow);
         served.granted_until = now + seconds(granted);
         served.expires_at = served.granted_until;
@@ -327,6 +329,17 @@ impl Notifier {
         self.reports.push_back(super::Report::Proven(ServedId(id)));
         self.rearm(id);
     }
+}
+
+/// Returns the connection by which a request came, if its sender wants what it asks for to come by it too: it is one of
+/// theirs under TLS, whose Via has `alias` and names the address that it came from (RFC 5923 §5). This proves nothing about
+/// who that is, so nobody else's requests go that way.
+fn wants_back(flow: Flow, request: &Message<'_>) -> Option<ConnId> {
+    let conn = flow.conn.filter(|conn| flow.transport == Transport::Tls && conn.is_accepted())?;
+    let via = request.top_via().ok()?;
+    let asks = via.params.iter().any(|(name, _)| name.eq_ignore_ascii_case("alias"));
+    let own = via.host.trim_matches(['[', ']']).parse() == Ok(flow.remote.ip());
+    (asks && own).then_some(conn)
 }
 
 /// Returns whether NOTIFYs to `contact` would go to another machine than the packet came from.

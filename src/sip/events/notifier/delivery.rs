@@ -96,8 +96,8 @@ impl Notifier {
             }
             let user = User::Notifier(ServedId(id), attempt);
             let (method, contact, account) = ("NOTIFY", Some(contact), self.config.account);
-            let last = farewell.is_some();
-            let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last };
+            let (last, by) = (farewell.is_some(), served.by);
+            let request = Outgoing { user, method, head, contact, body, plan, peer, by, resends, account, last };
             step.endpoint.request(request, now, step.out);
         } else {
             self.remove(id, Ending::Unanswered);

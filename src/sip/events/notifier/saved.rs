@@ -132,6 +132,7 @@ impl SavedSubscription {
             event_id: event_id.map(Into::into),
             watcher: self.watcher.as_str().into(),
             source: self.source,
+            by: None,
             listen: self.listen,
             contact_user: self.contact_user.as_str().into(),
             verdict: Verdict::Pending,

@@ -132,7 +132,8 @@ impl Publisher {
                 let user = User::Publisher(self.id, attempt);
                 let (method, account, resends) = ("PUBLISH", what.account, Resends::Normal);
                 // Whoever takes the publication back waits for the outcome, so the number is at hand.
-                let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last: false };
+                let request =
+                    Outgoing { user, method, head, contact, body, plan, peer, by: None, resends, account, last: false };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(failure) => self.failed(attempt, failure, step),

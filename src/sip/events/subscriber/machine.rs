@@ -253,7 +253,8 @@ impl Subscriber {
                 let contact = Some(contact);
                 // Who unsubscribes waits for the outcome, so the number is at hand.
                 let (method, account, last) = ("SUBSCRIBE", sub.wish.account, false);
-                let request = Outgoing { user, method, head, contact, body, plan, peer, resends, account, last };
+                let request =
+                    Outgoing { user, method, head, contact, body, plan, peer, by: None, resends, account, last };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(error) => self.failed(id, attempt, Failure::Resolve(error.to_string()), step),
