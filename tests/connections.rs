@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sippresence::{
     presence::{PresenceStatus, core::Input},
-    sip::transport::ConnId,
+    sip::transport::{ConnId, Flow, Transport},
 };
 use support::{BOB, Bench, Did, OPTIONS, SUBSCRIBE, address, answer, config, first_line, header, param};
 
@@ -124,6 +124,55 @@ fn trn_14_an_answer_on_a_connection_that_we_opened_names_the_port_that_we_listen
     assert_eq!(header(ok, "Contact"), Some("<sip:bob@192.0.2.20:5060;transport=tcp>"));
     let saved = bench.core.saved(bench.now());
     assert_eq!(saved.watchers[0].subscription.listen, address(BOB));
+}
+
+/// Alice subscribes by a connection under TLS; `n` tells hers from others of hers.
+fn subscribed_by_tls(bench: &mut Bench, n: u64, via: &str) -> ConnId {
+    let conn = ConnId::accepted(n);
+    let (local, remote) = (address(BOB), address("192.0.2.10:40000"));
+    bench.feed(Input::Opened(Flow { transport: Transport::Tls, local, remote, conn: Some(conn) }));
+    let subscribe = SUBSCRIBE
+        .replace("UDP 192.0.2.10:5060;branch=z9hG4bKa1;rport", &format!("TLS {via};branch=z9hG4bKa{n}"))
+        .replace("alice@192.0.2.10:5060>", "alice@192.0.2.10:5061;transport=tls>")
+        .replace("3f2b", &format!("{n}-"));
+    bench.tcp(conn, &subscribe);
+    conn
+}
+
+#[test]
+fn trn_15_who_asks_for_it_under_tls_is_told_by_its_own_connection_and_nobody_else_is() {
+    let mut bench = Bench::new();
+    let first = subscribed_by_tls(&mut bench, 1, "192.0.2.10:5061;alias");
+    let second = subscribed_by_tls(&mut bench, 2, "192.0.2.10:5061;alias");
+    let ways = bench.did().into_iter().filter_map(|(_, did)| match did {
+        Did::Wrote { conn, text } if text.starts_with("NOTIFY") => Some((conn, header(&text, "Call-ID")?.to_owned())),
+        Did::Wrote { .. } => None,
+        other => panic!("{other:?}"),
+    });
+    let ways: Vec<_> = ways.collect();
+    assert_eq!(ways, [(first, "1-9c0e-6a41".to_owned()), (second, "2-9c0e-6a41".to_owned())]);
+    // Once it is gone, whoever is at the Contact has to prove that it is.
+    let mut bench = Bench::new();
+    let conn = subscribed_by_tls(&mut bench, 1, "192.0.2.10:5061;alias");
+    let notify = bench.texts().pop().unwrap();
+    bench.tcp(conn, &answer(&notify, "200 OK", ""));
+    bench.feed(Input::Closed(conn));
+    bench.did();
+    bench.run_until(10_000);
+    bench.publish(PresenceStatus::Busy, "");
+    let did = bench.did();
+    assert!(matches!(&did[..], [(_, Did::Opening { remote, .. })] if *remote == address("192.0.2.10:5061")), "{did:?}");
+}
+
+#[test]
+fn trn_15_without_alias_or_with_that_of_somebody_else_a_connection_to_the_contact_is_opened() {
+    for via in ["192.0.2.10:5061", "192.0.2.99:5061;alias", "pc.example.com;alias"] {
+        let mut bench = Bench::new();
+        subscribed_by_tls(&mut bench, 1, via);
+        let did = bench.did();
+        let [(_, Did::Wrote { text, .. }), (_, Did::Opening { remote, .. })] = &did[..] else { panic!("{did:?}") };
+        assert_eq!((first_line(text), *remote), ("SIP/2.0 200 OK", address("192.0.2.10:5061")), "{via}");
+    }
 }
 
 #[test]
