@@ -7,7 +7,11 @@ use super::{
     args::{Config, ConfigCommand},
     output,
 };
-use crate::config::{Paths, PolicyFile};
+use crate::{
+    client::ClientError,
+    config::{Paths, PolicyFile},
+    net::tls::Tls,
+};
 
 /// The example that documents every key.
 const EXAMPLE: &str = include_str!("../../config.example.toml");
@@ -42,6 +46,7 @@ pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
         let _builder = crate::agent::builder(&context.settings, Some((name, account)), &context.env)?;
     }
     let _builder = crate::agent::builder(&context.settings, None, &context.env)?;
+    let _tls = Tls::new(context.settings.tls.ca_file.as_deref()).map_err(ClientError::from)?;
     if let Some(ConfigCommand::Show) = args.command {
         let text = format!("{}\n# policy.toml: default = \"{}\"", context.settings.to_toml(), policy.default);
         return Ok(output::print_text(&text));

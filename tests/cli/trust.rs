@@ -69,3 +69,18 @@ fn for_whom_no_key_can_be_kept_it_is_said_why() {
         assert!(accept.code == 2 && accept.err.contains(words), "{accept:?}");
     }
 }
+
+#[test]
+fn a_file_of_authorities_that_is_none_is_told_before_it_is_needed() {
+    let home = Home::new("alice");
+    let file = home.path("ca.pem");
+    fs::write(&file, "no certificate").unwrap();
+    home.config(&format!("[tls]\nca_file = \"{}\"\n", file.display()));
+    let words = format!("cannot read certificates from {}: there is none in it", file.display());
+    for args in [&["config", "check"][..], &["show", "bob@127.0.0.1"]] {
+        let run = home.run(args);
+        assert!(run.code == 2 && run.err.contains(&words), "{run:?}");
+    }
+    let set = home.run(&["set", "busy"]);
+    assert!(set.code == 2 && set.err.contains(&words), "{set:?}");
+}
