@@ -5,14 +5,14 @@
 mod support;
 
 use sippresence::{
-    presence::core::{Input, WatchId},
+    presence::core::{CoreConfig, Input, Server, WatchId},
     sip::{
         effect::QueryId,
         locate::{Answer, Question, Srv},
         transport::TlsFailure,
     },
 };
-use support::{ALICE, Bench, Did, SUBSCRIBE, address, first_line, header, notify_for, param};
+use support::{ALICE, BOB, Bench, Did, SUBSCRIBE, address, config, first_line, header, notify_for, param};
 
 /// Watches somebody behind a name; returns the look-up that this takes at first.
 fn looking_up(bench: &mut Bench, target: &str) -> (WatchId, QueryId, Question) {
@@ -98,6 +98,24 @@ fn res_02_and_trn_17_tls_is_never_skipped() {
         assert!(bench.did().iter().all(|(_, did)| by_tls(did)), "nothing leaves in clear text");
         assert!(reason(&bench, id).starts_with("timeout"), "{}", reason(&bench, id));
     }
+}
+
+#[test]
+fn trn_17_a_proxy_without_tls_is_no_way_to_sips() {
+    let through = |proxy: &str| {
+        let server = Server::new(Some(proxy.parse().unwrap()));
+        let mut bench = Bench::with(CoreConfig { server: Some(server), ..config(BOB) });
+        let id = bench.watch("sips:alice@192.0.2.20");
+        (bench, id)
+    };
+    let (mut bench, id) = through("sip:192.0.2.9");
+    bench.run_until(600_000);
+    assert_eq!(bench.did(), []);
+    let told = "sips: needs TLS all the way, and sip:192.0.2.9;lr is asked without";
+    assert!(reason(&bench, id).ends_with(told), "{}", reason(&bench, id));
+    let (mut bench, _) = through("sip:192.0.2.9;transport=tls");
+    let did = bench.did();
+    assert!(matches!(&did[..], [(_, Did::Opening { remote, .. })] if *remote == address("192.0.2.9:5061")), "{did:?}");
 }
 
 #[test]

@@ -53,6 +53,9 @@ pub enum LocateError {
     /// The URI asks for a transport that this program does not have.
     #[error("transport {0} is not supported")]
     Transport(String),
+    /// What `sips:` names is asked by TLS on every hop, and this one is none of TLS.
+    #[error("sips: needs TLS all the way, and {0} is asked without")]
+    Clear(String),
     /// TLS was asked for, and is never skipped.
     #[error("TLS is not supported here, and is never skipped where it is asked for")]
     Tls,
@@ -105,6 +108,18 @@ pub fn plan(uri: &UriRef<'_>, supported: &'static [Transport]) -> Result<Plan, L
         (None, None) => Search::domain(name, secure, supported),
     };
     Ok(Plan::Lookup(Box::new(search)))
+}
+
+/// Plans the way of a request for `target` by a `hop` that its user chose, such as a proxy.
+///
+/// # Errors
+/// As [`plan`]; and when `target` is `sips:` and the hop would be asked without TLS (RFC 3261 §26.2.2).
+pub fn plan_by(target: &UriRef<'_>, hop: &UriRef<'_>, supported: &'static [Transport]) -> Result<Plan, LocateError> {
+    let by_tls = hop.transport().is_some_and(|token| token.eq_ignore_ascii_case(Transport::Tls.token()));
+    if target.scheme() == Scheme::Sips && hop.scheme() != Scheme::Sips && !by_tls {
+        return Err(LocateError::Clear(hop.to_string()));
+    }
+    plan(hop, supported)
 }
 
 /// Plans the way back to the host that a Via names, for a response whose connection is gone (RFC 3263 §5).

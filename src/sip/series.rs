@@ -81,7 +81,7 @@ impl Series {
 /// Plans the way: through the route if there is one; and says who has to be there.
 pub(super) fn way(target: &Uri, route: Option<&Uri>) -> Result<(Plan, Option<Arc<PeerIdentity>>), Failure> {
     let hop = route.unwrap_or(target).as_ref();
-    let plan = locate::plan(&hop, locate::TRANSPORTS)?;
+    let plan = locate::plan_by(&target.as_ref(), &hop, locate::TRANSPORTS)?;
     let peer = PeerIdentity::on(&plan, &hop, None);
     Ok((plan, peer))
 }

@@ -79,7 +79,7 @@ impl Notifier {
         }
         let way =
             UriRef::parse(served.dialog.next_hop()).map_err(|_| LocateError::Scheme(String::new())).and_then(|hop| {
-                let plan = locate::plan(&hop, step.endpoint.transports())?;
+                let plan = locate::plan_by(&served.dialog.target.as_ref(), &hop, step.endpoint.transports())?;
                 let peer = PeerIdentity::on(&plan, &hop, None);
                 Ok((plan, peer))
             });

@@ -233,9 +233,10 @@ impl Subscriber {
         let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()) };
         head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
         head.header(Name::AllowEvents, name).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
+        let target = sub.wish.target.as_ref();
         let first = sub.wish.route.as_ref().unwrap_or(&sub.wish.target).as_ref();
         let (plan, peer) = match UriRef::parse(hop).map_err(|e| e.to_string()).and_then(|uri| {
-            let plan = locate::plan(&uri, step.endpoint.transports()).map_err(|e| e.to_string())?;
+            let plan = locate::plan_by(&target, &uri, step.endpoint.transports()).map_err(|e| e.to_string())?;
             let peer = PeerIdentity::on(&plan, &uri, Some(&first));
             Ok((plan, peer))
         }) {
