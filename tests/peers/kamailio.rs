@@ -672,8 +672,12 @@ fn untrusted(peer: &Peer) {
     let (code, out, err) = ended(&alice, &["show", "bob"]);
     assert_eq!(code, 7, "{err}");
     assert!(out.contains("failed: untrusted") && out.contains(words), "{out}{err}");
-    // The server got neither the status nor a word in clear text, of which it would have told in its log.
+    // The server got neither the status nor a word, by whatever transport.
     assert!(server.tags("alice").is_empty());
+    let trace = alice.path("trace");
+    let traced = format!("--trace-sip={}", trace.display());
+    assert_eq!(ended(&alice, &["--no-agent", &traced, "show", "bob"]).0, 7);
+    assert_eq!(std::fs::read_to_string(&trace).unwrap(), "");
 }
 
 fn insecure(peer: &Peer) {
