@@ -1,7 +1,7 @@
 //! One change of my status with no agent to stay: the account's server keeps it, and its name there is kept for whoever
 //! changes it next, the next command or an agent (PUB-20).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::Instant};
 

@@ -104,6 +104,9 @@ async fn done(
         log: None,
         for_set: false,
     };
+    for warning in agent::insecure_warnings(context.settings.default_account().into_iter()) {
+        context.output.tell(&format!("note: {warning}"));
+    }
     let by = context.started + looking::limit(context);
     let changed = async {
         loop {

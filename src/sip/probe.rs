@@ -109,11 +109,12 @@ impl Probe {
             head.header(*name, value);
         }
         head.header(Name::UserAgent, USER_AGENT);
-        let plan = series::way(&target, route.as_ref()).map_err(Cause::NoAnswer)?;
+        let (plan, peer) = series::way(&target, route.as_ref()).map_err(Cause::NoAnswer)?;
         let head = head.finish(body.len()).map_err(|error| Cause::NoAnswer(Failure::Resolve(error.to_string())))?;
         let user = User::Probe(id, attempt);
         let resends = Resends::Normal;
-        let request = Outgoing { user, method, head, contact, body, plan, resends, account, last: false };
+        let request =
+            Outgoing { user, method, head, contact, body, plan, peer, by: None, resends, account, last: false };
         step.endpoint.request(request, step.now, step.out);
         Ok(Self { series })
     }
