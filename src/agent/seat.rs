@@ -141,6 +141,8 @@ impl Opened {
         if let (Some(login), Some(realm)) = (login, &realm) {
             builder = builder.login(Login::realm(login, realm));
         }
+        // What the server still keeps is changed by what is set next, not taken back before.
+        let quiet = quiet && saved.watchers.as_ref().is_none_or(|serving| serving.publication.is_none());
         // What the watchers were told last; what shows now may be something else.
         let told = saved.own.shown().cloned();
         let holds = Holds::restored(saved.own, own::now());

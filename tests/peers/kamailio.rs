@@ -367,6 +367,19 @@ fn without_agent(peer: &Peer) {
     assert_eq!(server.tags("alice").len(), 1);
     drop(agent);
     assert_eq!(ended(&alice, &["set", "--no-agent", "away"]).0, 0);
+    // Nor does one that the next `set` starts take it away before it changes it.
+    let bob = server.home(&["bob"], "");
+    let mut seen = watch(&bob, "alice");
+    seen.line("what was set once", |line| line["status"] == "away");
+    let agent = AgentOf(&alice);
+    let (code, _, err) = ended(&alice, &["set", "busy"]);
+    assert_eq!(code, 0, "{err}");
+    seen.line("what was set next", |line| {
+        assert!(line["status"].is_null() || line["status"] == "away" || line["status"] == "busy", "{line}");
+        line["status"] == "busy"
+    });
+    drop(agent);
+    assert_eq!(ended(&alice, &["set", "--no-agent", "away"]).0, 0);
     let (code, _, err) = ended(&alice, &["clear"]);
     assert_eq!((code, server.tags("alice").len()), (0, 0), "{err}");
     let (code, _, err) = ended(&alice, &["set", "--no-agent", "busy", "--while", "--", "true"]);
