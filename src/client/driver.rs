@@ -3,11 +3,14 @@
 //! It knows no protocol. One turn is: wait for an input, hand it in, carry out the effects, tell the readers;
 //! NOTIFYs that wait are pumped in portions, and inputs are read between two of them.
 
+mod commands;
+mod effects;
+
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     io,
     net::SocketAddr,
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,34 +18,28 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{trace, warn};
 
-use super::{
-    Action, PasswordSource, Policy, PresenceEvent, Published, Secret,
-    feed::{Item, Slot},
-    tls::Believing,
-    trace::Tracer,
-};
+use super::{PasswordSource, PresenceEvent, Secret, feed::Item, tls::Believing, trace::Tracer};
 use crate::{
     net::{
         clock::{Clock, Sleeper},
         dns::Dns,
         listen::Listeners,
-        stream::{ConnHandle, StreamEvent, connect, connect_tls, spawn_connection, spawn_tls_connection},
+        stream::{ConnHandle, StreamEvent, spawn_connection, spawn_tls_connection},
         tls::Tls,
         udp::RecvBatch,
     },
-    presence::core::{
-        Core, Input, Inquiry, Key, Linked, Now, Outbox, OwnPresence, Refused, SavedServing, Server, Subscribing,
-        WatchId, Watcher,
-    },
+    presence::core::{Core, Input, Key, Now, Outbox, Refused, SavedServing},
     sip::{
         auth::AccountId,
-        effect::{Effect, QueryId},
-        locate::{Answer, PeerIdentity},
+        effect::QueryId,
+        locate::Answer,
         probe::{self, ProbeId},
         transport::{ConnId, Flow, Packet, Transport},
-        uri::Uri,
     },
 };
+
+use self::commands::Reader;
+pub(super) use self::commands::{Command, Release};
 
 /// How many commands may wait.
 pub(super) const COMMANDS: usize = 64;
@@ -56,54 +53,6 @@ const STREAM_EVENTS: usize = 256;
 const GOODBYE: Duration = Duration::from_secs(2);
 /// A clock that gained more than this on the one that stands still in sleep tells of a sleep (SEC-20).
 const SLEPT: Duration = Duration::from_secs(5);
-
-/// What a handle asks of the loop.
-#[derive(Debug)]
-pub(super) enum Command {
-    Publish(Box<Published>, oneshot::Sender<()>),
-    Clear(oneshot::Sender<()>),
-    Own(oneshot::Sender<Arc<OwnPresence>>),
-    Linked(oneshot::Sender<Arc<Linked>>),
-    SetServer(Uri, Box<Server>, oneshot::Sender<()>),
-    Republish(oneshot::Sender<bool>),
-    Inquire(Box<Inquiry>, oneshot::Sender<Result<probe::Answer, Refused>>),
-    Watch {
-        uri: Uri,
-        presentity: String,
-        how: Subscribing,
-        slot: Weak<Slot>,
-        place: u64,
-        reply: oneshot::Sender<WatchId>,
-    },
-    Follow {
-        key: Key,
-        slot: Weak<Slot>,
-        place: u64,
-        reply: oneshot::Sender<()>,
-    },
-    Decide(String, Option<Action>, oneshot::Sender<()>),
-    SetPolicy(Policy, oneshot::Sender<()>),
-    Watchers(oneshot::Sender<Vec<Watcher>>),
-    Saved(oneshot::Sender<SavedServing>),
-    Realm(oneshot::Sender<Option<String>>),
-    Resumed(oneshot::Sender<()>),
-    Halt(oneshot::Sender<SavedServing>),
-    Stop(oneshot::Sender<()>),
-}
-
-/// One reader of one thing went away.
-#[derive(Debug)]
-pub(super) struct Release {
-    pub(super) id: WatchId,
-    pub(super) slot: Weak<Slot>,
-    pub(super) place: u64,
-}
-
-#[derive(Debug)]
-struct Reader {
-    slot: Weak<Slot>,
-    place: u64,
-}
 
 /// Where a driver listens, and whom it believes.
 #[derive(Debug)]
@@ -373,237 +322,6 @@ impl Driver {
             }
         };
         self.core.handle(input, now, &mut self.out);
-    }
-
-    fn command(&mut self, command: Command, now: Now) {
-        // Whoever asked may have stopped waiting; then nobody needs the answer.
-        match command {
-            Command::Publish(published, reply) => {
-                self.core.publish(*published, now, &mut self.out);
-                let _ = reply.send(());
-            }
-            Command::Clear(reply) => {
-                self.core.clear(now, &mut self.out);
-                let _ = reply.send(());
-            }
-            Command::Own(reply) => {
-                let _ = reply.send(self.core.own());
-            }
-            Command::Linked(reply) => {
-                let _ = reply.send(self.core.linked());
-            }
-            Command::SetServer(address, server, reply) => {
-                self.core.set_server(address, *server, now, &mut self.out);
-                let _ = reply.send(());
-            }
-            Command::Republish(reply) => {
-                let _ = reply.send(self.core.republish(now, &mut self.out));
-            }
-            Command::Inquire(inquiry, reply) => {
-                let id = self.core.inquire(*inquiry, now, &mut self.out);
-                self.asking.insert(id, reply);
-            }
-            Command::Watch { uri, presentity, how, slot, place, reply } => {
-                let id = self.core.watch(uri, &presentity, how, now, &mut self.out);
-                let unheard = Weak::clone(&slot);
-                self.follow(Key::Watch(id), slot, place);
-                if let Err(id) = reply.send(id) {
-                    self.release(&Release { id, slot: unheard, place }, now);
-                }
-            }
-            Command::Follow { key, slot, place, reply } => {
-                self.follow(key, slot, place);
-                let _ = reply.send(());
-            }
-            Command::Decide(who, action, reply) => {
-                let mut policy = self.core.policy().clone();
-                match action {
-                    Some(action) => policy.set(&who, action),
-                    None => policy.forget(&who),
-                }
-                self.core.set_policy(policy, now, &mut self.out);
-                let _ = reply.send(());
-            }
-            Command::SetPolicy(policy, reply) => {
-                self.core.set_policy(policy, now, &mut self.out);
-                let _ = reply.send(());
-            }
-            Command::Watchers(reply) => {
-                let _ = reply.send(self.core.watchers());
-            }
-            Command::Saved(reply) => {
-                let _ = reply.send(self.core.saved(now));
-            }
-            Command::Realm(reply) => {
-                let _ = reply.send(self.core.realm().map(str::to_owned));
-            }
-            Command::Resumed(reply) => {
-                self.core.handle(Input::Resumed, now, &mut self.out);
-                let _ = reply.send(());
-            }
-            // These end the loop.
-            Command::Stop(_) | Command::Halt(_) => {}
-        }
-    }
-
-    /// Takes a reader away, and with the last one the watch.
-    fn release(&mut self, release: &Release, now: Now) {
-        if let Some(readers) = self.readers.get_mut(&Key::Watch(release.id)) {
-            readers.retain(|reader| !(reader.slot.ptr_eq(&release.slot) && reader.place == release.place));
-            if readers.is_empty() {
-                self.readers.remove(&Key::Watch(release.id));
-            }
-        }
-        self.core.unwatch(release.id, now, &mut self.out);
-    }
-
-    /// Adds a reader, who begins with the newest state.
-    fn follow(&mut self, key: Key, slot: Weak<Slot>, place: u64) {
-        let item = self.item(key);
-        if let (Some(slot), Some(item)) = (slot.upgrade(), item) {
-            slot.put(place, item);
-        }
-        self.readers.entry(key).or_default().push(Reader { slot, place });
-    }
-
-    fn item(&self, key: Key) -> Option<Item> {
-        Some(match key {
-            Key::Watch(id) => Item::Presentity { state: self.core.state(id)?, settled: self.core.is_settled(id) },
-            Key::Own => Item::Own(self.core.own()),
-            Key::Watchers => Item::Watchers(Arc::new(self.core.watchers())),
-            Key::Server => Item::Server(self.core.linked()),
-            Key::Saved => Item::Saved,
-        })
-    }
-
-    /// Carries out what the core wants done, and tells the readers what changed.
-    fn flush(&mut self) {
-        // What could not be sent may call for more, also what waited since the last turn.
-        self.send_waiting();
-        while !(self.out.effects.is_empty()
-            && self.out.events.is_empty()
-            && self.out.changed.is_empty()
-            && self.out.answered.is_empty())
-        {
-            self.perform();
-        }
-    }
-
-    fn perform(&mut self) {
-        for effect in std::mem::take(&mut self.out.effects) {
-            match effect {
-                Effect::Send { local, remote, packet } => {
-                    self.tracer.datagram_sent(local, remote, &packet);
-                    if self.waiting.len() == MAX_WAITING {
-                        self.waiting.pop_front();
-                    }
-                    self.waiting.push_back((local, remote, packet));
-                }
-                Effect::Open { conn, transport, local, remote, peer } => {
-                    let events = self.stream_sender.clone();
-                    let handle = if transport == Transport::Tls {
-                        let nobody = || Arc::new(PeerIdentity::of_host(&remote.ip().to_string()));
-                        let peer = peer.unwrap_or_else(nobody);
-                        let trust = self.believing.trust_in(&peer);
-                        connect_tls(Some(local), remote, conn, (Arc::clone(&self.tls), peer, trust), events)
-                    } else {
-                        connect(Some(local), remote, conn, events)
-                    };
-                    self.conns.insert(conn, handle);
-                }
-                Effect::Write { conn, packet } => {
-                    self.tracer.written(conn, &packet);
-                    if let Some(handle) = self.conns.get(&conn)
-                        && let Err(error) = handle.send(packet)
-                    {
-                        warn!(%error, "dropped a connection");
-                    }
-                }
-                Effect::Close { conn } => {
-                    if let Some(handle) = self.conns.remove(&conn) {
-                        handle.close();
-                    }
-                }
-                Effect::Resolve { query, question } => {
-                    let (answers, dns) = (self.answer_sender.clone(), Arc::clone(&self.dns));
-                    tokio::spawn(async move {
-                        let answer = dns.ask(question).await.map_err(|error| error.to_string());
-                        // A loop that ended needs no answer.
-                        let _ = answers.send((query, answer)).await;
-                    });
-                }
-                Effect::AskSecret { account } => {
-                    let (answers, passwords) = (self.secret_sender.clone(), self.passwords.clone());
-                    tokio::spawn(async move {
-                        let answer = match passwords {
-                            Some(passwords) => passwords.ask().await,
-                            None => Err("nobody knows it".to_owned()),
-                        };
-                        // A loop that ended needs no answer.
-                        let _ = answers.send((account, answer)).await;
-                    });
-                }
-            }
-        }
-        self.send_waiting();
-        for event in self.out.events.drain(..) {
-            // Without a reader there is nobody to tell.
-            let _ = self.events.send(event);
-        }
-        for (id, answer) in self.out.answered.drain(..) {
-            if let Some(asker) = self.asking.remove(&id) {
-                // Whoever asked may have stopped waiting.
-                let _ = asker.send(answer);
-            }
-        }
-        for key in std::mem::take(&mut self.out.changed) {
-            self.tell(key);
-        }
-    }
-
-    fn tell(&mut self, key: Key) {
-        let Some(item) = self.readers.contains_key(&key).then(|| self.item(key)).flatten() else { return };
-        if let Some(readers) = self.readers.get_mut(&key) {
-            readers.retain(|reader| {
-                let slot = reader.slot.upgrade();
-                if let Some(slot) = &slot {
-                    slot.put(reader.place, item.clone());
-                }
-                slot.is_some()
-            });
-        }
-    }
-
-    /// Sends the datagrams that wait, in batches for each socket in turn, until the kernel takes no more.
-    fn send_waiting(&mut self) {
-        let mut failed = BTreeSet::new();
-        while let Some((local, ..)) = self.waiting.front() {
-            let local = *local;
-            let batch: Vec<(SocketAddr, &Packet)> = self
-                .waiting
-                .iter()
-                .take_while(|(from, ..)| *from == local)
-                .take(32)
-                .map(|(_, remote, packet)| (*remote, packet))
-                .collect();
-            let Some(socket) = self.listeners.udp_on(local) else {
-                self.waiting.pop_front();
-                continue;
-            };
-            let (count, errors) = socket.try_send(&batch);
-            let all = count == batch.len();
-            failed.extend(errors.into_iter().map(|(remote, _)| remote));
-            self.waiting.drain(..count);
-            if !all {
-                break;
-            }
-        }
-        if !failed.is_empty() {
-            let now = Self::now();
-            for remote in failed {
-                self.core.handle(Input::SendFailed(remote), now, &mut self.out);
-            }
-        }
     }
 }
 
