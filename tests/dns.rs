@@ -24,7 +24,7 @@ use tokio::{
 };
 
 /// Far longer than anything here takes; reached only by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a query asks: its name in lower case, and the number of its type.
 type Asked = (String, u16);

@@ -24,7 +24,7 @@ use tokio_rustls::{
 };
 
 /// Far longer than anything here takes; reached only by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn builder(user: &str, tls: TlsSettings) -> sippresence::client::ClientBuilder {
     PresenceClient::builder(&format!("sip:{user}@127.0.0.1")).any_port().default_action(Action::Allow).tls(tls)

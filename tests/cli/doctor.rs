@@ -95,7 +95,7 @@ fn a_silent_server_is_given_up_in_time_and_nothing_more_is_asked_of_it() {
     let home = through(&server, "register = \"always\"\n");
     let begun = Instant::now();
     let doctor = home.run(&["doctor", "--json", "--publish", "--timeout", "2s"]);
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let told = steps(&doctor.out);
     assert_eq!(doctor.code, 7, "{doctor:?}");
     assert_eq!(
@@ -114,7 +114,7 @@ fn a_silent_server_is_given_up_in_time_and_nothing_more_is_asked_of_it() {
 #[test]
 fn a_binding_is_taken_back_when_a_server_falls_silent_and_the_user_leaves() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    server.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let home = through(&server, "register = \"always\"\n");
     let mut doctor = Running::start(home.command(&["doctor"]));
     // One that answers OPTIONS with a refusal is there, too.
@@ -140,7 +140,7 @@ fn a_binding_is_taken_back_when_a_server_falls_silent_and_the_user_leaves() {
 #[test]
 fn a_server_without_publications_and_other_packages_is_well() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    server.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let home = through(&server, "");
     let mut doctor = Running::start(home.command(&["doctor", "--json"]));
     answer(&server, "200 OK", "Server: old \u{1b}[2J\r\n");
@@ -181,7 +181,7 @@ fn a_server_that_falls_silent_is_left_alone_after_two_steps() {
 #[test]
 fn a_test_status_needs_leave_is_said_before_and_is_taken_back_on_ctrl_c() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    server.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let home = through(&server, "");
     let mut doctor = Running::start(home.command(&["doctor", "--json", "--publish"]));
     answer(&server, "200 OK", "");
@@ -218,7 +218,7 @@ fn a_test_status_needs_leave_is_said_before_and_is_taken_back_on_ctrl_c() {
 #[test]
 fn a_package_that_a_server_leaves_unanswered_is_no_failure() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    server.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let home = through(&server, "");
     let mut doctor = Running::start(home.command(&["doctor", "--json"]));
     answer(&server, "200 OK", "");

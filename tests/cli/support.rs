@@ -19,7 +19,7 @@ use nix::{
 use tempfile::TempDir;
 
 /// Far longer than anything here takes; reached only by a test that fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One user: a configuration, a state folder, a name.
 pub(crate) struct Home {

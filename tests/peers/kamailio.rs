@@ -1,7 +1,12 @@
 //! Kamailio 5.6 and later: our own program through a real presence server, with digest, over what it listens on.
 
 use std::{
-    fmt::Write as _, net::UdpSocket, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration,
+    fmt::Write as _,
+    net::UdpSocket,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::Command,
+    time::Duration,
 };
 
 use nix::{
@@ -75,6 +80,9 @@ struct Kamailio {
     how: How,
 }
 
+/// How long it may take to end by itself.
+const LEAVE: Duration = Duration::from_secs(5);
+
 impl Kamailio {
     fn start(peer: &Peer, how: How) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -89,10 +97,17 @@ impl Kamailio {
         Self { folder, process, port, tls_port, how }
     }
 
-    /// Kills it, and starts it again at the same port; with `forget` it has lost every publication.
+    /// Tells it to end, and ends it with all its children when it hangs on its way out, as it does now and then.
+    fn end(&mut self) {
+        if self.process.ended().is_none() {
+            self.process.signal(Signal::SIGTERM);
+        }
+        self.process.end_within(LEAVE);
+    }
+
+    /// Ends it, and starts it again at the same port; with `forget` it has lost every publication.
     fn restart(&mut self, peer: &Peer, forget: bool) {
-        self.process.signal(Signal::SIGTERM);
-        self.process.wait();
+        self.end();
         if forget {
             std::fs::remove_file(self.folder.path().join("presence.db")).unwrap();
             make_tables(self.folder.path());
@@ -137,6 +152,8 @@ fn make_certificates(folder: &Path) {
 
 fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) -> Result<Process, String> {
     let mut command = Command::new(&peer.program);
+    // Its children are in this group with it.
+    command.process_group(0);
     command.args(["-f", CONFIG, "-DD", "-E", "-m", "64", "-M", "8"]);
     command.arg("-w").arg(folder).arg("-Y").arg(folder);
     command.args(["-l", &format!("udp:127.0.0.1:{port}"), "-l", &format!("tcp:127.0.0.1:{port}")]);
@@ -188,12 +205,8 @@ fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) ->
 }
 
 impl Drop for Kamailio {
-    /// Told to end, it ends its children too; killed, it would leave them.
     fn drop(&mut self) {
-        if self.process.ended().is_none() {
-            self.process.signal(Signal::SIGTERM);
-            self.process.wait();
-        }
+        self.end();
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 use serde_json::Value;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 pub(crate) type Test = (&'static str, fn(&Peer));
 
 /// Far longer than anything here takes; reached only by a test that fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a condition is looked at again.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often a port may be taken by somebody else between our look and its use.
@@ -154,6 +154,17 @@ impl Process {
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         until("the process ends", || self.ended().ok_or("it runs"))
+    }
+
+    /// Gives it time to end, and then kills the process group that it leads, whoever of it is left.
+    pub(crate) fn end_within(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while self.ended().is_none() && Instant::now() < deadline {
+            thread::sleep(LOOK);
+        }
+        // Nobody is left of most.
+        let _ = killpg(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGKILL);
+        self.wait();
     }
 
     pub(crate) fn stdout(&self) -> String {
