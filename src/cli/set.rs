@@ -52,7 +52,11 @@ pub(super) async fn set(context: &Context, args: &Set) -> Result<Exit, Failed> {
     }
     let link = reply.publication.as_ref().and_then(|line| line.server.as_ref()?.publication.as_ref());
     match link {
-        Some(link) => at_server(context, link)?,
+        Some(link) => match at_server(context, link) {
+            // The command is what matters, and its code is ours.
+            Err(failed) if args.held => context.output.tell(&format!("note: {}", failed.message)),
+            told => told?,
+        },
         None => agent::tell_who_sees(context, &agent),
     }
     match reply.hold {

@@ -138,6 +138,13 @@ fn a_refusal_touches_neither_who_watches_directly_nor_the_agent() {
     assert!(set.err.contains("489 Bad Event; who watches you directly sees it\n"), "{set:?}");
     let me = home.run(&["me"]);
     assert!(me.out.contains("you are        busy\n") && me.out.contains("refused"), "{me:?}");
+    // What is held while a command runs is in force too; the command runs, and its code is what counts.
+    let held = home.run(&["set", "dnd", "--while", "--", "sh", "-c", "exit 3"]);
+    assert_eq!(
+        (held.code, held.err.contains("note: the server does not take your status: 489")),
+        (3, true),
+        "{held:?}"
+    );
     assert_eq!(home.run(&["agent", "stop"]).code, 0);
 }
 
