@@ -5,6 +5,7 @@
 //! runs no command: what a setting does is decided where it is used. Flags of the command line are laid
 //! over the public fields by the caller.
 
+mod array;
 mod document;
 pub mod duration;
 mod error;
