@@ -24,6 +24,8 @@ pub(super) struct Section<'d> {
     name: String,
     entries: Vec<(&'d str, Range<usize>, &'d Spanned<DeValue<'d>>)>,
     known: Vec<&'static str>,
+    /// Where it begins, to be blamed while it has no entry.
+    start: Range<usize>,
 }
 
 impl<'d> Source<'d> {
@@ -63,7 +65,7 @@ impl<'d> Section<'d> {
         let mut entries: Vec<_> =
             table.into_iter().flatten().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
         entries.sort_by_key(|(_, span, _)| span.start);
-        Self { source, name, entries, known: Vec::new() }
+        Self { source, name, entries, known: Vec::new(), start: 0..0 }
     }
 
     /// Reads `key` into `slot`, which keeps its default if the file does not have it.
@@ -103,10 +105,22 @@ impl<'d> Section<'d> {
         entries.into_iter().map(open).collect()
     }
 
+    /// Opens each table of the list `key`, which is written as `[[key]]`.
+    pub(super) fn tables(&mut self, key: &'static str) -> Result<Vec<Self>, ConfigError> {
+        let Some(value) = self.find(key) else { return Ok(Vec::new()) };
+        let wrong = |span| self.bad_value(key, span, format!("write each one as a section, [[{key}]]"));
+        let Some(items) = value.get_ref().as_array() else { return Err(wrong(value.span())) };
+        let open = |item: &'d Spanned<DeValue<'d>>| {
+            let table = item.get_ref().as_table().ok_or_else(|| wrong(item.span()))?;
+            Ok(Self { start: item.span(), ..Self::new(self.source, self.path_of(key), Some(table)) })
+        };
+        items.iter().map(open).collect()
+    }
+
     /// Blames the value of `key`, or the section if the key is missing.
     pub(super) fn blame(&self, key: &str, message: impl Into<String>) -> ConfigError {
         let entry = self.entries.iter().find(|(name, ..)| *name == key);
-        let first = self.entries.first().map_or(0..0, |(_, span, _)| span.clone());
+        let first = self.entries.first().map_or_else(|| self.start.clone(), |(_, span, _)| span.clone());
         self.bad_value(key, entry.map_or(first, |(_, _, value)| value.span()), message.into())
     }
 

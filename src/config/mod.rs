@@ -6,6 +6,7 @@
 //! over the public fields by the caller.
 
 mod array;
+pub mod buddies;
 mod document;
 pub mod duration;
 mod error;

@@ -1,0 +1,179 @@
+//! `buddies.toml`: the people on the list. Read with the line of each mistake, edited without losing a comment.
+//!
+//! ```toml
+//! [[buddy]]
+//! name = "alice"                       # stands for the address wherever a target is asked for
+//! address = "sip:alice@example.com"
+//! aliases = ["al"]
+//! groups = ["team", "oncall"]
+//! account = "work"                     # watched through this one
+//! watch = false                        # only when she is named
+//! mark = true                          # tell me when she becomes available
+//! ```
+
+mod edit;
+
+use std::{collections::BTreeMap, path::Path};
+
+pub use self::edit::{Draft, edit};
+use super::{
+    document::{Section, Source, flag, list, text},
+    error::ConfigError,
+    read::read_text,
+};
+use crate::presence::buddy::{Buddies, Buddy, NameError, fold, parse_group, parse_name};
+
+/// The most people that a list has.
+pub const MOST: usize = 100_000;
+
+/// The keys of a buddy, in the order in which they are written.
+mod key {
+    pub(super) const TABLE: &str = "buddy";
+    pub(super) const NAME: &str = "name";
+    pub(super) const ADDRESS: &str = "address";
+    pub(super) const ALIASES: &str = "aliases";
+    pub(super) const GROUPS: &str = "groups";
+    pub(super) const ACCOUNT: &str = "account";
+    pub(super) const WATCH: &str = "watch";
+    pub(super) const MARK: &str = "mark";
+}
+
+/// Reads the file; one that is not there is an empty list.
+pub fn load(path: &Path) -> Result<Buddies, ConfigError> {
+    read_text(path)?.map_or_else(|| Ok(Buddies::default()), |text| parse(&text, path))
+}
+
+/// Reads the text of such a file; `path` is where it lies, for errors.
+///
+/// An address may stand there twice, a name or an alias once.
+pub fn parse(text: &str, path: &Path) -> Result<Buddies, ConfigError> {
+    let source = Source::new(path, text);
+    let table = source.parse()?;
+    let mut root = Section::root(&source, &table);
+    let (mut buddies, mut taken) = (Vec::new(), BTreeMap::new());
+    let sections = root.tables(key::TABLE)?;
+    if sections.len() > MOST {
+        return Err(root.blame(key::TABLE, format!("there are more than {MOST}")));
+    }
+    for section in sections {
+        buddies.push(read(section, &mut taken)?);
+    }
+    root.finish(&[])?;
+    Ok(Buddies(buddies))
+}
+
+/// Reads one; `taken` has the words that mean others.
+fn read(mut s: Section<'_>, taken: &mut BTreeMap<String, String>) -> Result<Buddy, ConfigError> {
+    let mut buddy = Buddy::new("");
+    let words = |error: NameError| error.to_string();
+    s.read(key::NAME, &mut buddy.name, |value| parse_name(text(value)?).map(Some).map_err(words))?;
+    s.read(key::ADDRESS, &mut buddy.address, |value| parse_address(text(value)?))?;
+    s.read(key::ALIASES, &mut buddy.aliases, |value| list(value, |text| parse_name(text).map_err(words)))?;
+    s.read(key::GROUPS, &mut buddy.groups, |value| list(value, |text| parse_group(text).map_err(words)))?;
+    s.read(key::ACCOUNT, &mut buddy.account, |value| Ok::<_, String>(Some(text(value)?.to_owned())))?;
+    s.read(key::WATCH, &mut buddy.watch, flag)?;
+    s.read(key::MARK, &mut buddy.mark, flag)?;
+    if buddy.address.is_empty() {
+        return Err(s.blame(key::ADDRESS, "write whom it is about, such as \"sip:alice@example.com\""));
+    }
+    for word in buddy.words() {
+        if let Some(other) = taken.insert(fold(word), buddy.to_string()) {
+            let named = if buddy.name.as_deref() == Some(word) { key::NAME } else { key::ALIASES };
+            return Err(s.blame(named, format!("{word:?} means {other:?} already")));
+        }
+    }
+    let known = [key::NAME, key::ADDRESS, key::ALIASES, key::GROUPS, key::ACCOUNT, key::WATCH, key::MARK];
+    s.finish(&known.map(|name| format!("{}.{name}", key::TABLE)))?;
+    Ok(buddy)
+}
+
+/// Reads the address of a buddy: one line that can be seen; whether it can be reached is found out when it is watched.
+///
+/// # Errors
+/// In words what would be right.
+pub fn parse_address(text: &str) -> Result<String, String> {
+    let address = text.trim();
+    if address.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if address.len() > 512 {
+        return Err("it is longer than 512 bytes".to_owned());
+    }
+    if address.starts_with(['@', '-']) || address.contains(char::is_control) {
+        return Err(format!("{address:?} is no address: write sip:bob@example.com or bob@example.com"));
+    }
+    Ok(address.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Buddies, String> {
+        parse(text, Path::new("buddies.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_with_everything_is_read() {
+        let text = "\
+# people
+[[buddy]]
+name = \"alice\"
+address = \"sip:alice@example.com\"
+aliases = [\"al\", \"Zoë ☕\"]
+groups = [\"team\", \"@oncall\"]
+account = \"work\"
+watch = false
+mark = true
+
+[[buddy]]
+address = \"bob@192.0.2.1\"
+
+[[buddy]]
+name = \"same\"
+address = \"bob@192.0.2.1\"
+";
+        let list = read(text).unwrap();
+        let alice = Buddy {
+            name: Some("alice".into()),
+            aliases: vec!["al".into(), "Zoë ☕".into()],
+            groups: vec!["team".into(), "oncall".into()],
+            account: Some("work".into()),
+            watch: false,
+            mark: true,
+            ..Buddy::new("sip:alice@example.com")
+        };
+        let same = Buddy { name: Some("same".into()), ..Buddy::new("bob@192.0.2.1") };
+        assert_eq!(list.0, [alice, Buddy::new("bob@192.0.2.1"), same]);
+        assert_eq!(load(Path::new("/nonexistent/buddies.toml")).unwrap(), Buddies::default());
+        assert_eq!(read("# nobody yet\n").unwrap(), Buddies::default());
+    }
+
+    #[test]
+    fn each_mistake_is_told_with_its_place() {
+        for (text, expected) in [
+            ("[[buddy]]\nname = \"alice\"\n", "buddies.toml:2:1: `buddy.address`: write whom it is about"),
+            ("[[buddy]]\n", "buddies.toml:1:1: `buddy.address`: write whom it is about"),
+            ("[buddy]\naddress = \"a@h\"\n", "buddies.toml:1:1: `buddy`: write each one as a section, [[buddy]]"),
+            ("buddy = [3]\n", "buddies.toml:1:10: `buddy`: write each one as a section"),
+            ("[[buddy]]\naddress = 3\n", "buddies.toml:2:11: `buddy.address`: write a text in quotes, not 3"),
+            (
+                "[[buddy]]\naddress = \"a@h\"\ngroup = \"x\"\n",
+                "unknown key `buddy.group`, did you mean `buddy.groups`?",
+            ),
+            (
+                "[[buddy]]\naddress = \"a@h\"\nname = \"me\"\n",
+                "buddies.toml:3:8: `buddy.name`: \"me\" cannot be a name",
+            ),
+            (
+                "[[buddy]]\nname = \"al\"\naddress = \"a@h\"\n[[buddy]]\nname = \"b\"\naliases = [\"AL\"]\naddress = \"b@h\"\n",
+                "buddies.toml:6:11: `buddy.aliases`: \"AL\" means \"al\" already",
+            ),
+            ("[[buddys]]\n", "unknown key `buddys`, did you mean `buddy`?"),
+            ("[[buddy]\n", "buddies.toml:1:"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+}
