@@ -7,9 +7,11 @@
 mod configured;
 pub mod detach;
 mod device;
+mod following;
 pub mod hooks;
 mod kept;
 pub mod launch;
+mod list;
 mod login;
 mod moving;
 mod news;
@@ -49,12 +51,13 @@ pub use self::{
 use self::{
     hooks::{Hooks, Speaks},
     kept::{Keeper, Kept},
+    list::List,
     own::Own,
     seat::{Common, Opened, Seat},
     state::State,
 };
 use crate::{
-    client::{BindError, ClientError, PresenceClient, SavedHolds},
+    client::{BindError, Buddies, ClientError, PresenceClient, SavedHolds},
     config::{self, Account, ConfigError, Paths, Settings, prepare_private_dir},
     control::{ControlListener, Hello, Reply},
 };
@@ -151,6 +154,7 @@ struct Shared {
     /// My status at each account; the one that is used where none is named comes first.
     own: Vec<Own>,
     kept: Arc<Kept>,
+    list: List,
     paths: Paths,
     /// None in a `demo`, which has no files to be read again.
     configured: Option<StdMutex<Configured>>,
@@ -212,23 +216,28 @@ impl Agent {
         }
         let kept = Kept { seats, others: state.accounts, place, file };
         let hooks = hooks_of(&configured.settings);
-        Ok(Self::assemble(listener, kept, hooks, paths.clone(), Some(configured), warnings))
+        let list = List::load(&paths.buddies_file);
+        if let Some(trouble) = list.now().trouble {
+            warnings.push(format!("nobody is on the buddy list: {trouble}"));
+        }
+        Ok(Self::assemble(listener, kept, list, hooks, paths.clone(), Some(configured), warnings))
     }
 
-    /// Starts an agent on a client that is there already, which keeps nothing; for `demo`.
+    /// Starts an agent on a client that is there already, with a list that nobody changes; it keeps nothing. For `demo`.
     ///
     /// # Errors
     /// When the control socket cannot be had.
-    pub async fn with_client(client: PresenceClient, paths: &Paths) -> Result<Self, AgentError> {
+    pub async fn with_client(client: PresenceClient, buddies: Buddies, paths: &Paths) -> Result<Self, AgentError> {
         let listener = listen(paths).await?;
         let seats = vec![Arc::new(Seat::of_client(client))];
         let kept = Kept { seats, others: BTreeMap::new(), place: Place::default(), file: None };
-        Ok(Self::assemble(listener, kept, None, paths.clone(), None, Vec::new()))
+        Ok(Self::assemble(listener, kept, List::of(buddies), None, paths.clone(), None, Vec::new()))
     }
 
     fn assemble(
         listener: ControlListener,
         kept: Kept,
+        list: List,
         hooks: Option<Hooks>,
         paths: Paths,
         configured: Option<Configured>,
@@ -241,6 +250,7 @@ impl Agent {
         let shared = Shared {
             own: kept.seats.iter().map(|seat| Own::new(Arc::clone(seat), Arc::clone(&kept))).collect(),
             kept,
+            list,
             paths,
             require: StdMutex::new(require.unwrap_or_default()),
             configured: configured.map(StdMutex::new),
@@ -365,6 +375,10 @@ fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
             let _ = news::tell(&this.own[account], &this.hooks.subscribe()).await;
         });
     }
+    let this = Arc::clone(shared);
+    tasks.spawn(async move { news::tell_of_buddies(&this, &this.hooks.subscribe()).await });
+    let this = Arc::clone(shared);
+    tasks.spawn(async move { this.list.keep_up().await });
     let this = Arc::clone(shared);
     tasks.spawn(async move { moving::follow(&this).await });
     let kept = Arc::clone(&shared.kept);

@@ -1,44 +1,94 @@
-//! What happens to an agent, as lines for its hooks: my status, and who watches me.
+//! What happens to my own status and my watchers, as lines.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{hooks::Hooks, own::Own};
-use crate::client::{ClientError, Clock, Feed, Item, Line, WatcherInfo};
+use super::{
+    Shared,
+    following::{Following, Whom},
+    hooks::Hooks,
+    own::Own,
+};
+use crate::client::{ClientError, Clock, Feed, Item, Kind, Line, Subscribing, WatcherInfo};
 
-/// Tells the hooks that are in force what happens from now on, until the client is gone.
-pub(super) async fn tell(own: &Own, hooks: &watch::Receiver<Option<Hooks>>) -> Result<(), ClientError> {
-    let client = &own.seat.client;
-    let mut feed = Feed::default();
-    feed.add_own(client).await?;
-    feed.add_server(client).await?;
-    feed.add_watchers(client).await?;
-    let mut known = by_name(&client.watchers().await?);
-    // How things are when an agent starts is no news.
-    feed.try_changed();
-    let mut seq = 0;
-    loop {
-        for item in feed.changed().await.into_values() {
-            let lines = match item {
-                Item::Own(_) | Item::Server(_) => vec![own.line().await],
+/// What happens at one account.
+#[derive(Debug)]
+pub(super) struct News {
+    feed: Feed,
+    known: Watchers,
+}
+
+impl News {
+    /// Begins with how things are; returns that in lines.
+    pub(super) async fn start(own: &Own) -> Result<(Self, Vec<Line>), ClientError> {
+        let client = &own.seat.client;
+        let mut feed = Feed::default();
+        feed.add_own(client).await?;
+        feed.add_server(client).await?;
+        feed.add_watchers(client).await?;
+        // What comes by now is in what is asked below.
+        feed.try_changed();
+        let known = by_name(&client.watchers().await?);
+        let mut lines = vec![own.line().await];
+        lines.extend(changes(&Watchers::new(), &known));
+        Ok((Self { feed, known }, lines))
+    }
+
+    /// Waits for what happens next; none when the client is gone. The numbers of the lines are the caller's.
+    pub(super) async fn next(&mut self, own: &Own) -> Option<Vec<Line>> {
+        let mut lines = Vec::new();
+        for item in self.feed.changed().await.into_values() {
+            match item {
+                Item::Own(_) | Item::Server(_) => lines.push(own.line().await),
                 Item::Watchers(watchers) => {
                     let now = by_name(&watchers);
-                    let lines = changes(&known, &now);
-                    known = now;
-                    lines
+                    lines.extend(changes(&self.known, &now));
+                    self.known = now;
                 }
-                Item::Gone => return Ok(()),
-                _ => Vec::new(),
-            };
-            for mut line in lines {
-                line.seq = seq;
-                seq += 1;
-                if let Some(hooks) = &*hooks.borrow() {
-                    hooks.offer(&line);
-                }
+                Item::Gone => return None,
+                Item::Presentity { .. } | Item::Saved => {}
             }
+        }
+        Some(lines)
+    }
+}
+
+/// Tells the hooks that are in force what happens at an account from now on, until the client is gone.
+pub(super) async fn tell(own: &Own, hooks: &watch::Receiver<Option<Hooks>>) -> Result<(), ClientError> {
+    // How things are when an agent starts is no news.
+    let (mut news, _) = News::start(own).await?;
+    let mut seq = 0;
+    while let Some(lines) = news.next(own).await {
+        offer(hooks, lines, &mut seq);
+    }
+    Ok(())
+}
+
+/// Watches everybody on the list, and tells the hooks that are in force what happens to them.
+pub(super) async fn tell_of_buddies(shared: &Shared, hooks: &watch::Receiver<Option<Hooks>>) {
+    let Ok(mut following) = Following::start(shared, Whom::Everybody, Subscribing::Lasting, None, false).await else {
+        return;
+    };
+    let mut seq = 0;
+    loop {
+        let mut lines = following.next(shared).await;
+        let ends = lines.last().is_some_and(|line| line.kind == Kind::End);
+        lines.retain(|line| matches!(line.kind, Kind::Change | Kind::Freshness));
+        offer(hooks, lines, &mut seq);
+        if ends {
+            return;
+        }
+    }
+}
+
+fn offer(hooks: &watch::Receiver<Option<Hooks>>, lines: Vec<Line>, seq: &mut u64) {
+    for mut line in lines {
+        line.seq = *seq;
+        *seq += 1;
+        if let Some(hooks) = &*hooks.borrow() {
+            hooks.offer(&line);
         }
     }
 }

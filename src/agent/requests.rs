@@ -3,16 +3,18 @@
 mod files;
 mod streams;
 
+use std::sync::Arc;
+
 use tracing::debug;
 
 pub(super) use self::files::reload;
-use self::streams::{stream, trace};
+use self::streams::{follow, stream, trace};
 use super::{
     Order, Place, Shared,
     own::{Done, Own, OwnError, Wish},
 };
 use crate::{
-    client::{ClientError, Clock, PresenceClient, Subscribing, TargetError, random_urn},
+    client::{ClientError, Clock, Subscribing, TargetError, random_urn},
     control::{AccountStatus, AgentStatus, Connection, ControlError, Reply, Request},
 };
 
@@ -39,7 +41,7 @@ enum Which {
 }
 
 /// Serves one connection until it closes; the holds that it has end with it.
-pub(super) async fn serve(mut connection: Connection, shared: &Shared) {
+pub(super) async fn serve(mut connection: Connection, shared: &Arc<Shared>) {
     let mut session = Session::default();
     while let Some(served) = session.serve_one(&mut connection, shared).await {
         if let Err(error) = served {
@@ -55,15 +57,20 @@ pub(super) async fn serve(mut connection: Connection, shared: &Shared) {
 
 impl Session {
     /// Serves one request; none when the other end closed.
-    async fn serve_one(&mut self, connection: &mut Connection, shared: &Shared) -> Option<Result<(), ControlError>> {
+    async fn serve_one(
+        &mut self,
+        connection: &mut Connection,
+        shared: &Arc<Shared>,
+    ) -> Option<Result<(), ControlError>> {
         Some(match connection.read::<Request>().await {
             Ok(Some(Request::Show { targets, raw })) => {
                 let how = if raw { Subscribing::Raw } else { Subscribing::Once };
-                stream(connection, shared, self, &targets, how).await
+                stream(connection, shared, self, targets, how).await
             }
             Ok(Some(Request::Watch { targets })) => {
-                stream(connection, shared, self, &targets, Subscribing::Lasting).await
+                stream(connection, shared, self, targets, Subscribing::Lasting).await
             }
+            Ok(Some(Request::Follow {})) => follow(connection, shared, self).await,
             Ok(Some(Request::Trace {})) => trace(connection, shared).await,
             Ok(Some(request)) => {
                 let order = match &request {
@@ -121,6 +128,10 @@ impl Session {
             },
             Request::Status {} => status(shared).await,
             Request::Reload {} => reload(shared).await,
+            Request::Buddies {} => match shared.list.read_again().await {
+                Ok(list) => Reply { buddies: list.0.clone(), ..Reply::ok() },
+                Err(error) => Reply::error(2, format!("the buddy list stays as it was: {error}")),
+            },
             Request::Watchers {} => self.watchers(shared).await,
             Request::Decide { who, list } => files::decide(shared, &who, list.as_deref()).await,
             Request::Resumed {} => {
@@ -136,6 +147,7 @@ impl Session {
             | Request::Restart { .. }
             | Request::Show { .. }
             | Request::Watch { .. }
+            | Request::Follow {}
             | Request::Trace {} => Reply::ok(),
         }
     }
@@ -167,15 +179,12 @@ impl Session {
         }
     }
 
-    /// Returns the client through which a target is looked at: of several accounts the one of its domain, else the
-    /// one that is used where none is named.
-    fn client_for<'a>(&self, shared: &'a Shared, target: &str) -> &'a PresenceClient {
-        let seats = &shared.kept.seats;
-        let place = match self.account {
-            Which::One(place) => place,
-            Which::Usual | Which::All => seats.iter().position(|seat| seat.client.serves(target)).unwrap_or_default(),
-        };
-        &seats[place].client
+    /// Returns the account through which everybody is looked at, if one was named.
+    fn one(&self) -> Option<usize> {
+        match self.account {
+            Which::One(place) => Some(place),
+            Which::Usual | Which::All => None,
+        }
     }
 
     async fn watchers(&self, shared: &Shared) -> Reply {
@@ -284,7 +293,7 @@ fn place(listen: Option<&str>, port: Option<u16>) -> Result<Place, String> {
     Ok(Place { listen: listen.map(str::parse).transpose()?, port })
 }
 
-fn refuse(error: &ClientError) -> Reply {
+pub(super) fn refuse(error: &ClientError) -> Reply {
     let code = match error {
         ClientError::Target(TargetError::Malformed { .. })
         | ClientError::Address { .. }

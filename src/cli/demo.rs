@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::{Context, Exit, Failed, watch::Signals};
 use crate::{
     agent::{Agent, Order},
-    client::{Action, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
+    client::{Action, Buddies, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
     config::{Environment, Paths},
 };
 
@@ -76,7 +76,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
         play(peer, status, note).await?;
         lines.add_named(&me, &peer.uri(), role.name).await?;
     }
-    let agent = Agent::with_client(me.clone(), &paths).await?;
+    let agent = Agent::with_client(me.clone(), Buddies::default(), &paths).await?;
     let orders = agent.orders();
     let agent = tokio::spawn(agent.serve());
     let by_key = context.output.is_terminal() && !context.output.is_json();

@@ -35,16 +35,43 @@ impl Lines {
 
     /// Adds a target to be looked at as `how` says; a raw look's line has the document as it came.
     pub async fn add_as(&mut self, client: &PresenceClient, target: &str, how: Subscribing) -> Result<(), ClientError> {
-        let place = self.feed.add_as(client, target, how).await?;
-        self.targets.insert(place, Target::default());
-        Ok(())
+        self.add_buddy(client, target, None, how).await.map(drop)
     }
 
     /// Adds a target under the name that the user knows.
     pub async fn add_named(&mut self, client: &PresenceClient, target: &str, name: &str) -> Result<(), ClientError> {
-        let place = self.feed.add_watch(client, target, false).await?;
-        self.targets.insert(place, Target { name: Some(name.to_owned()), ..Target::default() });
-        Ok(())
+        self.add_buddy(client, target, Some(name), Subscribing::Lasting).await.map(drop)
+    }
+
+    /// Adds a target, under a name if it has one; returns its place, by which it can be taken out again.
+    pub async fn add_buddy(
+        &mut self,
+        client: &PresenceClient,
+        target: &str,
+        name: Option<&str>,
+        how: Subscribing,
+    ) -> Result<u64, ClientError> {
+        let place = self.feed.add_as(client, target, how).await?;
+        self.targets.insert(place, Target { name: name.map(str::to_owned), ..Target::default() });
+        Ok(place)
+    }
+
+    /// Takes a target out; nothing more is told of it.
+    pub fn remove(&mut self, place: u64) {
+        self.feed.remove(place);
+        self.targets.remove(&place);
+    }
+
+    /// Makes the line that says that all targets have had their first state, once that is so.
+    ///
+    /// [`next`](Self::next) makes it by itself when a state comes; this is for a list on which nobody is, or nobody
+    /// is left who has had none.
+    pub fn ready(&mut self) -> Option<Line> {
+        (!self.ready && self.is_ready()).then(|| {
+            self.ready = true;
+            self.seq += 1;
+            Line::new(Kind::Ready, self.seq - 1, Timestamp::now())
+        })
     }
 
     /// Returns whether every target has had its first state.
@@ -103,10 +130,8 @@ impl Lines {
                 Item::Own(_) | Item::Server(_) | Item::Watchers(_) | Item::Saved => {}
             }
         }
-        if !self.ready && self.is_ready() && !lines.is_empty() {
-            self.ready = true;
-            lines.push(Line::new(Kind::Ready, self.seq, now));
-            self.seq += 1;
+        if !lines.is_empty() {
+            lines.extend(self.ready());
         }
         if !self.targets.is_empty() && self.targets.values().all(|target| target.gone) {
             lines.push(self.end());

@@ -116,12 +116,13 @@ pub use crate::{
     net::{
         address,
         clock::{Clock, Sleeper, WallSleeper},
+        edits::Edits,
         listen::{BindError, PortChoice},
         tls::{Fingerprint, InvalidFingerprint, OwnKey, TlsError},
     },
     presence::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
-        buddy::Buddy,
+        buddy::{self, Buddies, Buddy},
         core::{
             Inquiry, Link, Linked, Now, OwnPresence, Refused, Restored, SavedServing, SavedWatcher, Server,
             Subscribing, WatchId, Watcher,

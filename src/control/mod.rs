@@ -17,7 +17,7 @@ pub use self::{
     listener::{ControlListener, Peer, lock},
     status::{AccountStatus, AgentStatus, StateFile},
 };
-pub use crate::client::{Line, Traced, WatcherInfo};
+pub use crate::client::{Buddy, Line, Traced, WatcherInfo};
 
 /// The version of this protocol; ends of different versions do not talk.
 pub const PROTOCOL: u32 = 1;
@@ -121,9 +121,15 @@ pub enum Request {
     },
     /// Watch targets; the reply is followed by lines until either end closes.
     Watch {
-        /// Whom to watch.
+        /// Whom to watch: buddies, `@groups` and addresses; nobody stands for everybody on the list. Who comes into a
+        /// group or onto the list is watched from then on.
         targets: Vec<String>,
     },
+    /// Follow everything: the buddy list and everybody on it, my status, my watchers; the reply is followed by lines
+    /// until either end closes.
+    Follow {},
+    /// Read the buddy list again, and tell it.
+    Buddies {},
     /// List who watches, and who waits.
     Watchers {},
     /// Put watchers on a list, or off all of them.
@@ -175,6 +181,9 @@ pub struct Reply {
     /// In answer to `watchers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watchers: Vec<WatcherInfo>,
+    /// In answer to `buddies`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buddies: Vec<Buddy>,
     /// In answer to what is about my status: the `publication` line that follows from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<Box<Line>>,

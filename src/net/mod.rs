@@ -10,6 +10,7 @@
 pub mod address;
 pub mod clock;
 pub mod dns;
+pub mod edits;
 pub mod listen;
 mod reactor;
 pub mod resolve;

@@ -201,6 +201,15 @@ impl Buddies {
     }
 }
 
+/// Says that there is no such group, and which there are: what is wrong, and what to do.
+pub fn unknown_group(list: &Buddies, group: &str) -> (String, String) {
+    let hint = match list.groups() {
+        none if none.is_empty() => "no buddy is in a group; `sippresence buddies group` puts one there".to_owned(),
+        groups => format!("there are @{}", groups.join(", @")),
+    };
+    (format!("there is no group {group:?}"), super::text::visible(&hint))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

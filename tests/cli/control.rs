@@ -140,7 +140,7 @@ fn requests_that_cannot_be_done_say_why_with_the_code_of_the_command() {
     let mut hand = Hand::new(&home);
     for (request, words) in [
         ("{\"cmd\":\"show\",\"targets\":[]}", ["\"code\":2", "no target"]),
-        ("{\"cmd\":\"watch\",\"targets\":[]}", ["\"code\":2", "no target"]),
+        ("{\"cmd\":\"watch\",\"targets\":[\"@nobody\"]}", ["\"code\":2", "there is no group \\\"@nobody\\\""]),
         ("{\"cmd\":\"show\",\"targets\":[\"sip:bob@h;transport=sctp\"]}", ["\"code\":6", "sctp"]),
         ("{\"cmd\":\"show\",\"targets\":[\"bob@\"]}", ["\"code\":2", "no host"]),
     ] {

@@ -1,12 +1,16 @@
 //! Answers that go on: what happens to others, and every SIP message.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{Session, Shared, refuse};
 use crate::{
-    client::{Kind, Lines, Subscribing, Traced},
+    agent::{
+        following::{Following, Whom},
+        news::News,
+    },
+    client::{Kind, Line, Subscribing, Traced},
     control::{Connection, ControlError, Reply},
 };
 
@@ -15,43 +19,103 @@ const SHOW_WITHIN: Duration = Duration::from_secs(40);
 /// How many messages of one account may wait to be told.
 const TRACED: usize = 64;
 
-/// Sends lines until there are no more, or the other end has gone.
+/// Sends lines of targets until there are no more, or the other end has gone.
 pub(super) async fn stream(
     connection: &mut Connection,
     shared: &Shared,
     session: &Session,
-    targets: &[String],
+    targets: Vec<String>,
     how: Subscribing,
 ) -> Result<(), ControlError> {
     let once = how != Subscribing::Lasting;
-    if targets.is_empty() {
-        return connection.write(&Reply::error(2, "there is no target")).await;
+    let whom = if targets.is_empty() { Whom::Everybody } else { Whom::Words(targets) };
+    if once && matches!(whom, Whom::Everybody) && shared.list.now().list.watched().next().is_none() {
+        return connection.write(&Reply::error(2, "there is no target, and nobody on the buddy list")).await;
     }
-    let mut lines = Lines::new();
-    for target in targets {
-        let client = session.client_for(shared, target);
-        if !client.reaches(target) {
-            return connection.write(&Reply::elsewhere(target)).await;
-        }
-        if let Err(error) = lines.add_as(client, target, how).await {
-            return connection.write(&refuse(&error)).await;
-        }
-    }
+    let mut following = match Following::start(shared, whom, how, session.one(), false).await {
+        Ok(following) => following,
+        Err(refusal) => return connection.write(&*refusal).await,
+    };
     connection.write(&Reply::ok()).await?;
     let end_at = tokio::time::Instant::now() + SHOW_WITHIN;
+    let mut seq = 0;
     loop {
         let news = tokio::select! {
-            news = lines.next() => news,
+            news = following.next(shared) => news,
             () = connection.closed() => return Err(ControlError::Closed),
             () = tokio::time::sleep_until(end_at), if once => Vec::new(),
         };
-        for line in &news {
-            connection.write(line).await?;
+        let over = once && (following.is_ready() || news.is_empty());
+        let ended = tell(connection, news, &mut seq).await?;
+        if over {
+            let end = following.end();
+            return tell(connection, vec![end], &mut seq).await.map(drop);
         }
-        if once && (lines.is_ready() || news.is_empty()) {
-            return connection.write(&lines.end()).await;
+        if ended {
+            return Err(ControlError::Closed);
         }
-        if news.last().is_some_and(|line| line.kind == Kind::End) {
+    }
+}
+
+/// Writes lines with their numbers; returns whether they were the last.
+async fn tell(connection: &mut Connection, lines: Vec<Line>, seq: &mut u64) -> Result<bool, ControlError> {
+    let mut ended = false;
+    for mut line in lines {
+        line.seq = *seq;
+        *seq += 1;
+        ended = line.kind == Kind::End;
+        connection.write(&line).await?;
+    }
+    Ok(ended)
+}
+
+/// Sends everything that happens until the other end has gone: the list and who is on it, my status, my watchers.
+pub(super) async fn follow(
+    connection: &mut Connection,
+    shared: &Arc<Shared>,
+    session: &Session,
+) -> Result<(), ControlError> {
+    let mut following = match Following::start(shared, Whom::Everybody, Subscribing::Lasting, session.one(), true).await
+    {
+        Ok(following) => following,
+        Err(refusal) => return connection.write(&*refusal).await,
+    };
+    let (all, mut news) = mpsc::channel::<Vec<Line>>(TRACED);
+    let mut accounts = JoinSet::new();
+    let mut first = Vec::new();
+    for place in 0..shared.own.len() {
+        let own = &shared.own[place];
+        let account = (shared.own.len() > 1).then(|| own.seat.name.clone());
+        let named = move |mut lines: Vec<Line>| {
+            for line in &mut lines {
+                line.account.clone_from(&account);
+            }
+            lines
+        };
+        let (mut at, lines) = match News::start(own).await {
+            Ok(started) => started,
+            Err(error) => return connection.write(&refuse(&error)).await,
+        };
+        first.extend(named(lines));
+        let (shared, all) = (Arc::clone(shared), all.clone());
+        accounts.spawn(async move {
+            while let Some(lines) = at.next(&shared.own[place]).await {
+                if all.send(named(lines)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    connection.write(&Reply::ok()).await?;
+    let mut seq = 0;
+    tell(connection, first, &mut seq).await?;
+    loop {
+        let lines = tokio::select! {
+            lines = following.next(shared) => lines,
+            Some(lines) = news.recv() => lines,
+            () = connection.closed() => return Err(ControlError::Closed),
+        };
+        if tell(connection, lines, &mut seq).await? {
             return Err(ControlError::Closed);
         }
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::presence::{
+    buddy::{Buddies, Buddy},
     core::{Linked, Now},
     holds::{Hold, Holds, Lasts},
     info::{Device, FailureCode, Freshness, Note, PlaceIs, PresenceInfo, RawElement, TimeOffset, UserInput},
@@ -38,6 +39,8 @@ pub enum Kind {
     Publication,
     /// Somebody who watches us, or wants to.
     Watcher,
+    /// The buddy list: how it is, and again whenever it changed.
+    Buddies,
     /// Something failed.
     Error,
     /// The stream ends.
@@ -234,6 +237,9 @@ pub struct Line {
     pub ts: Timestamp,
     /// Rises by one in a stream.
     pub seq: u64,
+    /// The account that it is about: of my own publications and watchers, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The target as it was asked for; absent if the line is about none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presentity: Option<String>,
@@ -342,6 +348,9 @@ pub struct Line {
     /// Of a publication: addresses at which others can watch me.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+    /// The people on the list, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buddies: Vec<Buddy>,
     /// Words for people: the cause of an error, a warning about a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -392,6 +401,7 @@ impl Line {
             kind,
             ts,
             seq,
+            account: None,
             presentity: None,
             name: None,
             status: None,
@@ -428,6 +438,7 @@ impl Line {
             layers: Vec::new(),
             server: None,
             addresses: Vec::new(),
+            buddies: Vec::new(),
             message: None,
             document: None,
         }
@@ -462,6 +473,11 @@ impl Line {
         line.layers = holds.holds().map(|hold| Layer::of_hold(hold, now)).collect();
         line.layers.extend(holds.base().map(|base| Layer::of(LayerKind::Base, base, None)));
         line
+    }
+
+    /// Makes the line that tells the buddy list.
+    pub fn buddies(seq: u64, ts: Timestamp, list: &Buddies) -> Self {
+        Self { buddies: list.0.clone(), ..Self::new(Kind::Buddies, seq, ts) }
     }
 
     /// Sets `status` and `text`.

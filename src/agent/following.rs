@@ -1,0 +1,212 @@
+//! Following people: those whom words mean, through the account that fits, as the buddy list changes.
+//!
+//! A `@group` and the whole list are followed as they are at each moment: who comes into them is watched from then
+//! on, who leaves is not watched any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{Shared, list::Listed};
+use crate::{
+    client::{
+        Buddies, Line, Lines, PresenceClient, Subscribing,
+        buddy::{address_key, unknown_group},
+    },
+    control::Reply,
+};
+
+/// Who is followed.
+#[derive(Clone, Debug)]
+pub(super) enum Whom {
+    /// Everybody on the list who is to be watched.
+    Everybody,
+    /// Buddies, `@groups` and addresses.
+    Words(Vec<String>),
+}
+
+/// Somebody who is followed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Person {
+    address: String,
+    name: Option<String>,
+    account: Option<String>,
+}
+
+/// People who are followed, and what happens to them.
+#[derive(Debug)]
+pub(super) struct Following {
+    whom: Whom,
+    how: Subscribing,
+    /// The account through which everybody is looked at, if one was named.
+    account: Option<usize>,
+    lines: Lines,
+    places: BTreeMap<Person, u64>,
+    listed: watch::Receiver<Listed>,
+    trouble: Option<String>,
+    /// Whether the list itself is told, and not only what happens to those on it.
+    tells_list: bool,
+    /// What is to be told at once.
+    due: Vec<Line>,
+}
+
+impl Following {
+    /// Begins to follow.
+    ///
+    /// # Errors
+    /// When words mean nobody who can be watched, with the answer that says so.
+    pub(super) async fn start(
+        shared: &Shared,
+        whom: Whom,
+        how: Subscribing,
+        account: Option<usize>,
+        tells_list: bool,
+    ) -> Result<Self, Box<Reply>> {
+        let mut listed = shared.list.follow();
+        let list = listed.borrow_and_update().list.clone();
+        if let Whom::Words(words) = &whom
+            && let Some(group) = words.iter().find(|word| is_unknown_group(&list, word))
+        {
+            let (message, hint) = unknown_group(&list, group);
+            return Err(Box::new(Reply::error(2, message).with_hint(hint)));
+        }
+        let (lines, places) = (Lines::new(), BTreeMap::new());
+        let (trouble, due) = (None, Vec::new());
+        let mut this = Self { whom, how, account, lines, places, listed, trouble, tells_list, due };
+        let strict = matches!(this.whom, Whom::Words(_));
+        for (who, why) in this.keep_up(shared).await {
+            if strict {
+                return Err(why);
+            }
+            this.due.push(trouble_with(&who, &why));
+        }
+        Ok(this)
+    }
+
+    /// Returns whether everybody has had a first state.
+    pub(super) fn is_ready(&self) -> bool {
+        self.lines.is_ready()
+    }
+
+    /// Makes the line that says that nothing follows.
+    pub(super) fn end(&mut self) -> Line {
+        self.lines.end()
+    }
+
+    /// Waits for what happens next; a list that ends with `end` is the last. The numbers of the lines are the
+    /// caller's.
+    pub(super) async fn next(&mut self, shared: &Shared) -> Vec<Line> {
+        loop {
+            if !self.due.is_empty() {
+                return std::mem::take(&mut self.due);
+            }
+            tokio::select! {
+                lines = self.lines.next() => return lines,
+                Ok(()) = self.listed.changed() => {}
+            }
+            for (who, why) in self.keep_up(shared).await {
+                self.due.push(trouble_with(&who, &why));
+            }
+        }
+    }
+
+    /// Watches whoever came, and nobody any more who left; returns who cannot be watched, and why.
+    async fn keep_up(&mut self, shared: &Shared) -> Vec<(String, Box<Reply>)> {
+        let Listed { list, trouble } = self.listed.borrow_and_update().clone();
+        if self.trouble != trouble {
+            if let Some(trouble) = &trouble {
+                self.due.push(Line::error(
+                    0,
+                    Timestamp::now(),
+                    None,
+                    format!("the buddy list stays as it was: {trouble}"),
+                ));
+            }
+            self.trouble = trouble;
+        }
+        if self.tells_list {
+            self.due.push(Line::buddies(0, Timestamp::now(), &list));
+        }
+        let wanted = people(&list, &self.whom);
+        let gone: Vec<Person> = self.places.keys().filter(|person| !wanted.contains(*person)).cloned().collect();
+        for person in gone {
+            if let Some(place) = self.places.remove(&person) {
+                self.lines.remove(place);
+            }
+        }
+        let mut failed = Vec::new();
+        for person in wanted {
+            if self.places.contains_key(&person) {
+                continue;
+            }
+            match self.watch(shared, &person).await {
+                Ok(place) => drop(self.places.insert(person, place)),
+                Err(why) => failed.push((person.address, why)),
+            }
+        }
+        self.due.extend(self.lines.ready());
+        failed
+    }
+
+    async fn watch(&mut self, shared: &Shared, person: &Person) -> Result<u64, Box<Reply>> {
+        let client = self.client(shared, person)?;
+        if !client.reaches(&person.address) {
+            return Err(Box::new(Reply::elsewhere(&person.address)));
+        }
+        let added = self.lines.add_buddy(&client, &person.address, person.name.as_deref(), self.how).await;
+        added.map_err(|error| Box::new(super::requests::refuse(&error)))
+    }
+
+    /// Returns the client through which somebody is looked at: of the account that was named, of the buddy's own, of
+    /// the one whose domain it is, else of the one that is used where none is named.
+    fn client(&self, shared: &Shared, person: &Person) -> Result<PresenceClient, Box<Reply>> {
+        let seats = &shared.kept.seats;
+        let place = match (self.account, &person.account) {
+            (Some(place), _) => place,
+            (None, Some(name)) => {
+                let message = format!("{}: the agent has no account {name:?}", person.address);
+                let missing = || Box::new(Reply::error(3, message).with_hint("buddies.toml names it"));
+                seats.iter().position(|seat| seat.name == *name).ok_or_else(missing)?
+            }
+            (None, None) => seats.iter().position(|seat| seat.client.serves(&person.address)).unwrap_or_default(),
+        };
+        Ok(seats[place].client.clone())
+    }
+}
+
+fn trouble_with(who: &str, why: &Reply) -> Line {
+    let message = [&why.message, &why.hint].into_iter().flatten().cloned().collect::<Vec<_>>().join("; ");
+    Line::error(0, Timestamp::now(), Some(who), message)
+}
+
+fn is_unknown_group(list: &Buddies, word: &str) -> bool {
+    word.strip_prefix('@').is_some_and(|group| list.group(group).is_none())
+}
+
+/// Returns whom words mean, each one once.
+fn people(list: &Buddies, whom: &Whom) -> Vec<Person> {
+    let of_buddy = |buddy: &crate::client::Buddy| Person {
+        address: buddy.address.clone(),
+        name: buddy.name.clone(),
+        account: buddy.account.clone(),
+    };
+    let all: Vec<Person> = match whom {
+        Whom::Everybody => list.watched().map(of_buddy).collect(),
+        Whom::Words(words) => {
+            let of_word = |word: &String| match word.strip_prefix('@') {
+                Some(group) => {
+                    let members = list.group(group).unwrap_or_default();
+                    members.into_iter().filter(|buddy| buddy.watch).map(of_buddy).collect()
+                }
+                None => vec![
+                    list.find(word)
+                        .map_or_else(|| Person { address: word.clone(), name: None, account: None }, of_buddy),
+                ],
+            };
+            words.iter().flat_map(of_word).collect()
+        }
+    };
+    let mut seen = BTreeSet::new();
+    all.into_iter().filter(|person| seen.insert((address_key(&person.address), person.account.clone()))).collect()
+}

@@ -1,0 +1,163 @@
+//! The buddy list of an agent: read from its file, and read again whenever somebody has changed it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::{
+    client::{Buddies, Edits},
+    config::{ConfigError, buddies},
+};
+
+/// The list as it was read last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listed {
+    pub(super) list: Arc<Buddies>,
+    /// Why the file, as it is now, could not be read.
+    pub(super) trouble: Option<String>,
+}
+
+/// The list, and whoever follows it.
+#[derive(Debug)]
+pub(super) struct List {
+    /// None in a `demo`, which has no files.
+    path: Option<PathBuf>,
+    listed: watch::Sender<Listed>,
+}
+
+impl List {
+    /// Reads the list; a file that cannot be read is an empty one, and says why.
+    pub(super) fn load(path: &Path) -> Self {
+        let listed = match buddies::load(path) {
+            Ok(list) => Listed { list: Arc::new(list), trouble: None },
+            Err(error) => Listed { list: Arc::default(), trouble: Some(error.to_string()) },
+        };
+        Self { path: Some(path.into()), listed: watch::Sender::new(listed) }
+    }
+
+    /// Makes a list that nobody changes.
+    pub(super) fn of(list: Buddies) -> Self {
+        Self { path: None, listed: watch::Sender::new(Listed { list: Arc::new(list), trouble: None }) }
+    }
+
+    /// Returns the list.
+    pub(super) fn now(&self) -> Listed {
+        self.listed.borrow().clone()
+    }
+
+    /// Returns a reader that is told of each change.
+    pub(super) fn follow(&self) -> watch::Receiver<Listed> {
+        self.listed.subscribe()
+    }
+
+    /// Reads the file again; what cannot be read changes nobody on the list.
+    pub(super) async fn read_again(&self) -> Result<Arc<Buddies>, ConfigError> {
+        let Some(path) = self.path.clone() else { return Ok(self.now().list) };
+        let read = tokio::task::spawn_blocking(move || buddies::load(&path)).await;
+        let read = read.unwrap_or_else(|_| Ok(Buddies::clone(&self.now().list)));
+        let trouble = read.as_ref().err().map(ToString::to_string);
+        self.listed.send_if_modified(|listed| {
+            let news = listed.trouble != trouble || read.as_ref().is_ok_and(|list| *list != *listed.list);
+            if let (Ok(list), true) = (&read, news) {
+                listed.list = Arc::new(list.clone());
+            }
+            listed.trouble.clone_from(&trouble);
+            news
+        });
+        read.map(|_| self.now().list)
+    }
+
+    /// Reads the file again whenever it was changed, for as long as the agent runs.
+    pub(super) async fn keep_up(&self) {
+        let Some(path) = &self.path else { return };
+        let mut edits = match Edits::of(path) {
+            Ok(edits) => edits,
+            Err(error) => {
+                warn!(%error, "changes of the buddy list are seen by `agent reload` only");
+                return;
+            }
+        };
+        while edits.next().await {
+            match self.read_again().await {
+                Ok(list) => info!(buddies = list.0.len(), "the buddy list was changed"),
+                Err(error) => warn!(%error, "the buddy list stays as it was"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const ALICE: &str = "[[buddy]]\nname = \"alice\"\naddress = \"alice@h\"\n";
+
+    async fn after(edit: impl FnOnce(&Path), before: &str) -> (usize, Option<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config/buddies.toml");
+        if !before.is_empty() {
+            fs::create_dir(path.parent().unwrap()).unwrap();
+            fs::write(&path, before).unwrap();
+        }
+        let list = List::load(&path);
+        let mut listed = list.follow();
+        let edits = list.keep_up();
+        let changed = async {
+            // Polled first, `keep_up` looks already.
+            edit(&path);
+            timeout(Duration::from_mins(1), listed.changed()).await.unwrap().unwrap();
+        };
+        tokio::select! {
+            biased;
+            () = edits => panic!("it gave up"),
+            () = changed => {}
+        }
+        let Listed { list, trouble } = list.now();
+        (list.0.len(), trouble)
+    }
+
+    #[tokio::test]
+    async fn whoever_writes_renames_or_links_the_file_is_followed() {
+        let write = |path: &Path| fs::write(path, ALICE).unwrap();
+        assert_eq!(after(write, "# nobody\n").await, (1, None));
+        let rename = |path: &Path| {
+            fs::write(path.with_extension("new"), ALICE).unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        };
+        assert_eq!(after(rename, "# nobody\n").await, (1, None));
+        let remove = |path: &Path| fs::remove_file(path).unwrap();
+        assert_eq!(after(remove, ALICE).await, (0, None));
+        let link = |path: &Path| {
+            fs::write(path.with_extension("other"), ALICE).unwrap();
+            fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink(path.with_extension("other"), path).unwrap();
+        };
+        assert_eq!(after(link, "# nobody\n").await.1, None);
+    }
+
+    #[tokio::test]
+    async fn nonsense_leaves_the_list_as_it_was_and_is_told() {
+        let (count, trouble) = after(|path| fs::write(path, "[[buddy]]\n").unwrap(), ALICE).await;
+        assert_eq!(count, 1);
+        assert!(trouble.unwrap().contains("buddies.toml:1:1: `buddy.address`: write whom it is about"));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_comes_to_be_later_is_followed() {
+        let make = |path: &Path| {
+            let folder = path.parent().unwrap();
+            fs::create_dir(folder.with_extension("new")).unwrap();
+            fs::write(folder.with_extension("new").join("buddies.toml"), ALICE).unwrap();
+            fs::rename(folder.with_extension("new"), folder).unwrap();
+        };
+        assert_eq!(after(make, "").await, (1, None));
+    }
+}
