@@ -115,6 +115,8 @@ pub(super) enum Command {
     Wait(Wait),
     /// Tell by the exit code whether somebody has a status: 0 yes, 1 no
     Is(Is),
+    /// Show or change the list of people whom I follow
+    Buddies(Buddies),
     /// Say who may see me
     Watchers(Watchers),
     /// Say which keys of peers without an authority are trusted
@@ -176,8 +178,8 @@ pub(super) struct Me {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…; - reads them from stdin, one a line
-    #[arg(value_name = "TARGET", required = true)]
+    /// Whom: a buddy, @group, alice@host, alice@192.168.1.100:5060, sip:…; - reads them from stdin; without any, all buddies
+    #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
     /// Print their documents as they came
     #[arg(long)]
@@ -186,8 +188,8 @@ pub(super) struct Show {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Watch {
-    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…; - reads them from stdin, one a line
-    #[arg(value_name = "TARGET", required = true)]
+    /// Whom: a buddy, @group, alice@host, alice@192.168.1.100:5060, sip:…; - reads them from stdin; without any, all buddies
+    #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
     /// End after this time
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
@@ -206,7 +208,7 @@ pub(super) struct Watch {
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "sippresence wait [OPTIONS] <TARGET>... <STATUS>[,<STATUS>...]")]
 pub(super) struct Wait {
-    /// Whom, and at the end the status, or several with commas: alice bob available,away
+    /// Whom, and at the end the status, or several with commas: alice @oncall available,away
     ///
     /// A status is one that can be set, or custom, unknown, open, closed.
     #[arg(value_names = ["TARGET", "STATUS"], num_args = 2.., required = true)]
@@ -224,12 +226,88 @@ pub(super) struct Wait {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Is {
-    /// Whom: alice@host, alice@192.168.1.100:5060, sip:…
+    /// Whom: a buddy, alice@host, alice@192.168.1.100:5060, sip:…
     #[arg(value_name = "TARGET")]
     pub(super) target: String,
     /// The status, or several with commas: one that can be set, or custom, unknown, open, closed
     #[arg(value_name = "STATUS")]
     pub(super) status: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Buddies {
+    /// Say what would change, and change nothing
+    #[arg(long, global = true)]
+    pub(super) dry_run: bool,
+    #[command(subcommand)]
+    pub(super) command: Option<BuddiesCommand>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum BuddiesCommand {
+    /// Show who is on the list
+    List {
+        /// Only those of this group
+        #[arg(value_name = "@GROUP")]
+        group: Option<String>,
+    },
+    /// Put somebody on the list
+    Add(Add),
+    /// Take people off the list
+    Remove {
+        /// Names or addresses
+        #[arg(value_name = "WHO", required = true)]
+        who: Vec<String>,
+    },
+    /// Give somebody another name
+    Rename {
+        /// The name so far, or the address
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// The name from now on
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Put people into a group, or take them out
+    Group(Group),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Add {
+    /// Where: alice@host, alice@192.168.1.100:5060, sip:…
+    #[arg(value_name = "ADDRESS")]
+    pub(super) address: String,
+    /// What to call them in commands; without it the part before the @, if that is free
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Another word for the same
+    #[arg(long, value_name = "NAME")]
+    pub(super) alias: Vec<String>,
+    /// A group that they are in
+    #[arg(long, value_name = "@GROUP")]
+    pub(super) group: Vec<String>,
+    /// Watch them through this account
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(super) through: Option<String>,
+    /// Watch them only when named
+    #[arg(long)]
+    pub(super) no_watch: bool,
+    /// Tell me when they become available
+    #[arg(long)]
+    pub(super) mark: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Group {
+    /// Which group
+    #[arg(value_name = "@GROUP")]
+    pub(super) name: String,
+    /// Names or addresses
+    #[arg(value_name = "WHO", required = true)]
+    pub(super) who: Vec<String>,
+    /// Take them out
+    #[arg(long)]
+    pub(super) remove: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -8,8 +8,8 @@ use super::{
     output,
 };
 use crate::{
-    client::ClientError,
-    config::{Paths, PolicyFile},
+    client::{ClientError, parse_target},
+    config::{Paths, PolicyFile, buddies},
     net::tls::Tls,
 };
 
@@ -25,6 +25,7 @@ pub(super) fn without_settings(args: &Config, paths: &Paths) -> Option<Exit> {
             for (what, path) in [
                 ("config", &paths.config_file),
                 ("policy", &paths.policy_file),
+                ("buddies", &paths.buddies_file),
                 ("state", &paths.state_dir),
                 ("socket", &paths.socket),
             ] {
@@ -41,6 +42,7 @@ pub(super) fn without_settings(args: &Config, paths: &Paths) -> Option<Exit> {
 /// Shows or checks the configuration, which could be read when this is called.
 pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
     let policy = PolicyFile::load(&context.paths.policy_file)?;
+    let list = buddies::load(&context.paths.buddies_file)?;
     // Values that only their use can check.
     for (name, account) in &context.settings.accounts {
         let _builder = crate::agent::builder(&context.settings, Some((name, account)), &context.env)?;
@@ -51,6 +53,15 @@ pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
         let text = format!("{}\n# policy.toml: default = \"{}\"", context.settings.to_toml(), policy.default);
         return Ok(output::print_text(&text));
     }
-    context.output.tell("the configuration and the policy are fine");
+    for buddy in &list.0 {
+        if let Some(account) = buddy.account.as_ref().filter(|name| !context.settings.accounts.contains_key(*name)) {
+            let message = format!("{}: {buddy}: there is no account {account:?}", context.paths.buddies_file.display());
+            return Err(Failed::new(Exit::Usage, message));
+        }
+        parse_target(&buddy.address, "localhost").map_err(|error| {
+            Failed::new(Exit::Usage, format!("{}: {buddy}: {error}", context.paths.buddies_file.display()))
+        })?;
+    }
+    context.output.tell("the configuration, the policy and the buddy list are fine");
     Ok(Exit::Done)
 }

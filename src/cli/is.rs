@@ -2,7 +2,15 @@
 
 use tokio::time::timeout_at;
 
-use super::{Context, Exit, Failed, args::Is, explain::hint, looking, progress::Progress, watch::Signals};
+use super::{
+    Context, Exit, Failed,
+    args::Is,
+    explain::hint,
+    looking,
+    progress::Progress,
+    targets::{self, Whom},
+    watch::Signals,
+};
 use crate::client::{Freshness, Kind, Line, text};
 
 /// Asks whether somebody has a status: a fresh state answers with 0 or 1, another as `show` would end.
@@ -11,8 +19,9 @@ pub(super) async fn run(context: &Context, args: &Is) -> Result<Exit, Failed> {
     let mut signals = Signals::new();
     let mut progress = Progress::new(context.output);
     let end_at = context.started + looking::limit(context);
+    let target = targets::one(context, &args.target)?;
     let whom = text::visible(&args.target);
-    let look = timeout_at(end_at, progress.during(look(context, &args.target), &whom, Some(end_at)));
+    let look = timeout_at(end_at, progress.during(look(context, &target), &whom, Some(end_at)));
     let line = tokio::select! {
         looked = look => looked.unwrap_or(Ok(None))?,
         signal = signals.next() => return Ok(Exit::Signal(signal)),
@@ -46,8 +55,8 @@ pub(super) async fn run(context: &Context, args: &Is) -> Result<Exit, Failed> {
 }
 
 /// Returns the first state; none if there is no answer at all.
-async fn look(context: &Context, target: &str) -> Result<Option<Line>, Failed> {
-    let mut source = looking::Source::open(context, &[target.to_owned()], true).await?;
+async fn look(context: &Context, target: &Whom) -> Result<Option<Line>, Failed> {
+    let mut source = looking::Source::open(context, target, true).await?;
     let mut found = None;
     while found.is_none()
         && let Some(lines) = source.next().await?

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 
-use super::{Context, Exit, Failed};
+use super::{Context, Exit, Failed, targets::Whom};
 use crate::{
     agent,
     client::{Freshness, Kind, Line, Lines, PresenceClient, Query, Subscribing},
@@ -101,24 +102,24 @@ pub(super) fn no_answer(context: &Context) -> Failed {
 pub(super) enum Source {
     /// The agent.
     Agent(Box<ByAgent>),
-    /// A client that lives as long as the command.
-    Own { lines: Lines, client: PresenceClient, once: bool, ended: bool },
+    /// Clients that live as long as the command, one for each account.
+    Own { lines: Lines, clients: Vec<PresenceClient>, once: bool, ended: bool },
 }
 
 impl Source {
     /// Begins to look at targets, by the agent if one runs that can reach them all.
-    pub(super) async fn open(context: &Context, targets: &[String], once: bool) -> Result<Self, Failed> {
-        Self::begin(context, targets, if once { Subscribing::Once } else { Subscribing::Lasting }).await
+    pub(super) async fn open(context: &Context, whom: &Whom, once: bool) -> Result<Self, Failed> {
+        Self::begin(context, whom, if once { Subscribing::Once } else { Subscribing::Lasting }).await
     }
 
     /// Begins to look at targets once, in lines that have their documents as they came.
-    pub(super) async fn open_raw(context: &Context, targets: &[String]) -> Result<Self, Failed> {
-        Self::begin(context, targets, Subscribing::Raw).await
+    pub(super) async fn open_raw(context: &Context, whom: &Whom) -> Result<Self, Failed> {
+        Self::begin(context, whom, Subscribing::Raw).await
     }
 
-    async fn begin(context: &Context, targets: &[String], how: Subscribing) -> Result<Self, Failed> {
+    async fn begin(context: &Context, whom: &Whom, how: Subscribing) -> Result<Self, Failed> {
         let once = how != Subscribing::Lasting;
-        let request = request(targets, how);
+        let request = request(&whom.words, how);
         if let Some(mut agent) = connect(context).await?
             && takes(&request)
         {
@@ -143,16 +144,20 @@ impl Source {
                 return Err(Failed::of_reply(reply));
             }
         }
-        if targets.iter().any(|target| target.trim() == "me") {
+        if whom.words.iter().any(|word| word.trim() == "me") {
             // A client of this command publishes nothing.
             return Err(Failed::no_agent());
         }
-        let client = own_client(context, targets).await?;
-        let mut lines = Lines::new();
-        for target in targets {
-            lines.add_as(&client, target, how).await?;
+        let (mut lines, mut clients) = (Lines::new(), Vec::new());
+        for (account, people) in whom.by_account() {
+            let targets: Vec<String> = people.iter().map(|buddy| buddy.address.clone()).collect();
+            let client = own_client_at(context, account, &targets).await?;
+            for buddy in people {
+                lines.add_buddy(&client, &buddy.address, buddy.name.as_deref(), how).await?;
+            }
+            clients.push(client);
         }
-        Ok(Self::Own { lines, client, once, ended: false })
+        Ok(Self::Own { lines, clients, once, ended: false })
     }
 
     /// Returns the next lines; none at the end. Cancel-safe.
@@ -172,9 +177,13 @@ impl Source {
 
     /// Ends in good order: subscriptions of our own are taken back.
     pub(super) async fn close(self) {
-        if let Self::Own { client, lines, .. } = self {
+        if let Self::Own { clients, lines, .. } = self {
             drop(lines);
-            client.stop().await;
+            let mut goodbyes = JoinSet::new();
+            for client in clients {
+                goodbyes.spawn(async move { client.stop().await });
+            }
+            goodbyes.join_all().await;
         }
     }
 }
@@ -331,8 +340,21 @@ fn takes(request: &Request) -> bool {
 
 /// Makes a client that lives as long as the command, at the account that is used.
 pub(super) async fn own_client(context: &Context, targets: &[String]) -> Result<PresenceClient, Failed> {
+    own_client_at(context, None, targets).await
+}
+
+/// The same at an account of this name; the one of the command line, if it names one, goes before.
+async fn own_client_at(context: &Context, name: Option<&str>, targets: &[String]) -> Result<PresenceClient, Failed> {
     let settings = &context.settings;
-    let account = settings.default_account();
+    let account = match name.filter(|_| context.args.account.is_none()) {
+        None => settings.default_account(),
+        Some(name) => Some(
+            settings.accounts.get_key_value(name).map(|(name, account)| (name.as_str(), account)).ok_or_else(|| {
+                let message = format!("{}: there is no account {name:?}", targets.join(", "));
+                Failed::new(Exit::NoAccount, message).with_hint("buddies.toml names it, and config.toml has none such")
+            })?,
+        ),
+    };
     let server = account.map(|(name, account)| agent::server(settings, name, account)).transpose()?.flatten();
     let address = account.map(|(_, account)| account.address.as_str());
     let mut builder = PresenceClient::towards(address, &context.env.user, targets, server).await?;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod buddies;
 mod compared;
 mod config;
 mod demo;
@@ -149,6 +150,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
         Command::Watch(args) => watch::run(context, &args).await,
         Command::Wait(args) => wait::run(context, &args).await,
         Command::Is(args) => is::run(&context, &args).await,
+        Command::Buddies(args) => buddies::run(&context, args).await,
         Command::Watchers(args) => watchers::run(&context, args).await,
         Command::Trust(args) => trust::run(&context, args),
         Command::Agent(args) => agent::run(&context, args).await,

@@ -1,6 +1,7 @@
 //! What is printed: the only place that writes to stdout and stderr.
 
 mod agent;
+mod buddies;
 mod row;
 mod status;
 

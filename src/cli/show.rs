@@ -11,7 +11,7 @@ use super::{
     looking::{self, Source},
     output::Closed,
     progress::{Progress, those_left},
-    targets,
+    targets::{self, Whom},
     watch::Signals,
 };
 use crate::client::{Freshness, Kind};
@@ -24,7 +24,7 @@ pub(super) async fn run(mut context: Context, args: &Show) -> Result<Exit, Faile
     if args.raw && context.args.format.is_some() {
         return Err(Failed::new(Exit::Usage, "--raw and --format exclude each other"));
     }
-    let targets = targets::named(&args.targets)?;
+    let targets = targets::named(&context, &args.targets)?;
     context.started = Instant::now();
     let limit = looking::limit(&context);
     let end_at = context.started + limit;
@@ -49,7 +49,7 @@ pub(super) async fn run(mut context: Context, args: &Show) -> Result<Exit, Faile
             return Ok(closed.into());
         }
     }
-    let missing = targets.len().saturating_sub(found.len());
+    let missing = targets.people.len().saturating_sub(found.len());
     let mut exits: Vec<Exit> = found.iter().copied().map(Exit::of_freshness).collect();
     exits.extend(std::iter::repeat_n(Exit::Unreachable, missing));
     let exit = match exits.first() {
@@ -64,7 +64,7 @@ pub(super) async fn run(mut context: Context, args: &Show) -> Result<Exit, Faile
         }
         return Ok(exit);
     }
-    let whom = match &targets[..] {
+    let whom = match &targets.names[..] {
         [only] => only.clone(),
         all => format!("{missing} of {}", all.len()),
     };
@@ -89,7 +89,7 @@ async fn goodbye(source: Option<Source>, signals: &mut Signals) {
 async fn look(
     context: &Context,
     args: &Show,
-    targets: &[String],
+    targets: &Whom,
     end_at: Instant,
     source: &mut Option<Source>,
     found: &mut Vec<Freshness>,
@@ -98,15 +98,15 @@ async fn look(
     let opening = async {
         if args.raw { Source::open_raw(context, targets).await } else { Source::open(context, targets, true).await }
     };
-    let source = source.insert(progress.during(opening, &those_left(targets, 0), Some(end_at)).await?);
+    let source = source.insert(progress.during(opening, &those_left(&targets.names, 0), Some(end_at)).await?);
     loop {
-        let whom = those_left(targets, found.len());
+        let whom = those_left(&targets.names, found.len());
         let Some(lines) = progress.during(source.next(), &whom, Some(end_at)).await? else { return Ok(Ok(())) };
         for line in lines.iter().filter(|line| line.kind == Kind::Snapshot) {
             found.push(line.to_freshness().unwrap_or_default());
             context.tell_way(line);
             let printed = if args.raw && !context.output.is_json() {
-                context.output.document(line, targets.len() > 1)
+                context.output.document(line, targets.people.len() > 1)
             } else {
                 context.output.line(line, false)
             };

@@ -10,7 +10,7 @@ use super::{
     explain::hint,
     looking::{self, Source},
     progress::{Progress, those_left},
-    targets,
+    targets::{self, Whom},
     watch::Signals,
 };
 use crate::{
@@ -27,12 +27,12 @@ pub(super) async fn run(context: Context, args: &Wait) -> Result<Exit, Failed> {
         return Err(Failed::new(Exit::Usage, "a target and a status are needed"));
     };
     let mut waiting = Waiting::new(looking::queries(asked)?, args);
-    let targets = targets::named(targets)?;
+    let targets = targets::named(&context, targets)?;
     let mut end = End { signals: Signals::new(), by: context.args.timeout.map(|limit| context.started + limit) };
     loop {
         match look(&context, &targets, &mut waiting, &mut end).await {
             Ok(Over::Yes(exit)) => return Ok(exit),
-            Ok(Over::InTime) => return Err(timed_out(&context, &targets, &waiting, asked)),
+            Ok(Over::InTime) => return Err(timed_out(&context, &targets.names, &waiting, asked)),
             // The agent that looked for us is gone, and no other came: from now on we look ourselves.
             Ok(Over::No) => {}
             Err(failed) if waiting.began && failed.exit == Exit::NoAgent => {}
@@ -42,7 +42,7 @@ pub(super) async fn run(context: Context, args: &Wait) -> Result<Exit, Failed> {
             () = sleep(RETRY) => {}
             over = end.comes() => return match over {
                 Over::Yes(exit) => Ok(exit),
-                Over::No | Over::InTime => Err(timed_out(&context, &targets, &waiting, asked)),
+                Over::No | Over::InTime => Err(timed_out(&context, &targets.names, &waiting, asked)),
             },
         }
         (waiting.ready, waiting.stable_at) = (false, None);
@@ -76,7 +76,7 @@ impl End {
 }
 
 /// Looks until the wait is over, or nobody looks for us any more.
-async fn look(context: &Context, targets: &[String], waiting: &mut Waiting, end: &mut End) -> Result<Over, Failed> {
+async fn look(context: &Context, targets: &Whom, waiting: &mut Waiting, end: &mut End) -> Result<Over, Failed> {
     let mut source = tokio::select! {
         source = Source::open(context, targets, false) => source?,
         over = end.comes() => return Ok(over),
@@ -84,7 +84,7 @@ async fn look(context: &Context, targets: &[String], waiting: &mut Waiting, end:
     waiting.began = true;
     let by = end.by;
     let over = tokio::select! {
-        followed = follow(context, targets, &mut source, waiting, by) => followed,
+        followed = follow(context, &targets.names, &mut source, waiting, by) => followed,
         over = end.comes() => Ok(over),
     };
     // A second Ctrl-C does not wait for the goodbye.

@@ -22,7 +22,7 @@ use crate::{
 
 /// Follows targets.
 pub(super) async fn run(mut context: Context, args: &Watch) -> Result<Exit, Failed> {
-    let targets = targets::named(&args.targets)?;
+    let targets = targets::named(&context, &args.targets)?;
     context.started = Instant::now();
     let mut signals = Signals::new();
     let mut source = tokio::select! {
@@ -31,7 +31,7 @@ pub(super) async fn run(mut context: Context, args: &Watch) -> Result<Exit, Fail
     };
     let hooks =
         (!args.exec.is_empty()).then(|| Hooks::new(args.exec.clone(), context.settings.hooks.timeout, Speaks::Along));
-    let exit = follow(&context, args, &targets, &mut source, &mut signals, hooks.as_ref()).await;
+    let exit = follow(&context, args, &targets.names, &mut source, &mut signals, hooks.as_ref()).await;
     if let (Some(hooks), Ok(Exit::Done)) = (&hooks, &exit) {
         // What it was told last, it may do.
         tokio::select! {

@@ -73,6 +73,8 @@ fn read(mut s: Section<'_>, taken: &mut BTreeMap<String, String>) -> Result<Budd
     s.read(key::ACCOUNT, &mut buddy.account, |value| Ok::<_, String>(Some(text(value)?.to_owned())))?;
     s.read(key::WATCH, &mut buddy.watch, flag)?;
     s.read(key::MARK, &mut buddy.mark, flag)?;
+    let known = [key::NAME, key::ADDRESS, key::ALIASES, key::GROUPS, key::ACCOUNT, key::WATCH, key::MARK];
+    s.finish(&known.map(|name| format!("{}.{name}", key::TABLE)))?;
     if buddy.address.is_empty() {
         return Err(s.blame(key::ADDRESS, "write whom it is about, such as \"sip:alice@example.com\""));
     }
@@ -82,8 +84,6 @@ fn read(mut s: Section<'_>, taken: &mut BTreeMap<String, String>) -> Result<Budd
             return Err(s.blame(named, format!("{word:?} means {other:?} already")));
         }
     }
-    let known = [key::NAME, key::ADDRESS, key::ALIASES, key::GROUPS, key::ACCOUNT, key::WATCH, key::MARK];
-    s.finish(&known.map(|name| format!("{}.{name}", key::TABLE)))?;
     Ok(buddy)
 }
 

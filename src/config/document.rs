@@ -125,7 +125,7 @@ impl<'d> Section<'d> {
     }
 
     /// Refuses the first key that nobody asked for, and says which one may have been meant.
-    pub(super) fn finish(self, everywhere: &[String]) -> Result<(), ConfigError> {
+    pub(super) fn finish(&self, everywhere: &[String]) -> Result<(), ConfigError> {
         let Some((name, span, _)) = self.entries.iter().find(|(name, ..)| !self.known.contains(name)) else {
             return Ok(());
         };

@@ -4,6 +4,7 @@
 mod agent;
 mod asking;
 mod bad_days;
+mod buddies;
 mod control;
 mod doctor;
 mod explain;

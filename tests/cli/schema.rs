@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::{Home, Running, wait_until};
 
 /// Asserts that lines are of the schema; returns their kinds.
-fn kinds(text: &str) -> Vec<String> {
+pub(crate) fn kinds(text: &str) -> Vec<String> {
     let schema: serde_json::Value = serde_json::from_str(include_str!("../../docs/events.schema.json")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let check = |line: &str| {
@@ -30,6 +30,8 @@ fn every_line_of_every_command_and_hook_is_of_the_schema() {
     alice.run(&["set", "meeting", "--note", "☕ \u{202e}x", "--for", "1h"]);
     alice.run(&["set", "custom:Tea time", "--until", "2099-01-01T00:00:00Z"]);
     assert_eq!(kinds(&alice.run(&["me", "--json"]).out), ["publication"]);
+    alice.run(&["buddies", "add", "bob@127.0.0.1:9", "--alias", "b", "--group", "team", "--no-watch", "--mark"]);
+    assert_eq!(kinds(&alice.run(&["buddies", "--json"]).out), ["buddies"]);
     let target = alice.address();
     let watch = bob.sh(&format!(
         "sippresence watch {target} --json --for 3s >lines & until grep -q ready lines; do sleep .05; done; wait"
