@@ -60,6 +60,7 @@ impl Table {
             max_subscriptions: 200_000,
             expires: WEEK,
             retry_cap: Duration::from_mins(2),
+            rate: 0,
             lenient: false,
             language: None,
             credentials: None,

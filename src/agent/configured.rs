@@ -109,6 +109,7 @@ pub fn builder(
         .open_when(open_when)
         .min_expires(settings.agent.min_expires)
         .max_subscriptions(settings.agent.max_subscriptions)
+        .rate(settings.watch.rate)
         .expires(settings.watch.p2p_expires)
         .lenient(settings.interop.lenient);
     let Some((name, account)) = account else { return Ok(builder) };

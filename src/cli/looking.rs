@@ -373,6 +373,7 @@ async fn own_client_at(context: &Context, name: Option<&str>, targets: &[String]
         .tls(tls)
         .timing(agent::timing(settings))
         .expires(settings.watch.p2p_expires)
+        .rate(settings.watch.rate)
         .lenient(settings.interop.lenient)
         .bind()
         .await?;

@@ -47,6 +47,7 @@ pub struct ClientBuilder {
     open_when: OpenWhen,
     min_expires: Duration,
     max_subscriptions: usize,
+    rate: u32,
     expires: Duration,
     lenient: bool,
     device: Option<String>,
@@ -75,6 +76,7 @@ impl ClientBuilder {
             open_when: OpenWhen::default(),
             min_expires: Duration::from_mins(1),
             max_subscriptions: 10_000,
+            rate: 10,
             expires: Duration::from_mins(5),
             lenient: true,
             device: None,
@@ -158,6 +160,12 @@ impl ClientBuilder {
     /// Sets how many subscriptions are served at most.
     pub fn max_subscriptions(mut self, most: usize) -> Self {
         self.max_subscriptions = most;
+        self
+    }
+
+    /// Sets how many subscriptions are made a second, a few more at once; zero sets no limit, and 10 is usual.
+    pub fn rate(mut self, rate: u32) -> Self {
+        self.rate = rate;
         self
     }
 
@@ -313,6 +321,7 @@ impl ClientBuilder {
             max_subscriptions: self.max_subscriptions,
             expires: wire_seconds(self.expires).max(1),
             retry_cap: Duration::from_mins(2),
+            rate: self.rate,
             server: self.server.clone(),
             lenient: self.lenient,
             language: self.language,

@@ -98,6 +98,8 @@ pub struct CoreConfig {
     pub expires: u32,
     /// The longest pause between two attempts to watch.
     pub retry_cap: Duration,
+    /// How many subscriptions are made a second; zero sets no limit.
+    pub rate: u32,
     /// Take what peers of older days get wrong.
     pub lenient: bool,
     /// The user's language, to choose among notes.
@@ -256,6 +258,7 @@ impl Core {
         };
         let mut subscriber = Subscriber::default();
         subscriber.lenient = config.lenient;
+        subscriber.set_rate(config.rate);
         let own = OwnPresence { entity: aor.aor(), published: None };
         Ok(Self {
             from,

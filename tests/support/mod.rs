@@ -111,6 +111,7 @@ pub fn config(local: &str) -> CoreConfig {
         max_subscriptions: 1000,
         expires: 300,
         retry_cap: Duration::from_mins(2),
+        rate: 0,
         lenient: false,
         language: None,
         credentials: None,

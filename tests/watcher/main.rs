@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod many;
 mod notify;
 mod subscribing;
 #[path = "../world/mod.rs"]

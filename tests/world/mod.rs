@@ -66,6 +66,7 @@ pub fn config(user: &str, local: &str) -> CoreConfig {
         max_subscriptions: 10_000,
         expires: 300,
         retry_cap: secs(120),
+        rate: 10,
         lenient: false,
         language: None,
         credentials: None,

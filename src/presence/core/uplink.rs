@@ -153,6 +153,7 @@ mod tests {
             max_subscriptions: 10,
             expires: 300,
             retry_cap: Duration::from_mins(2),
+            rate: 10,
             lenient: false,
             language: None,
             credentials: Some(Credentials { user: "bob".into(), realm: None, servers, min: Hash::Md5 }),

@@ -134,7 +134,7 @@ impl Watch {
     ) {
         let info = state.subscription.get_or_insert_with(SubscriptionInfo::default);
         match update {
-            Update::Trying | Update::Done => {}
+            Update::Waiting | Update::Trying | Update::Done => {}
             Update::Unconfirmed => {
                 if state.freshness == Freshness::Fresh {
                     state.freshness = Freshness::Stale;

@@ -81,7 +81,10 @@ impl Core {
         if let Some(&id) = self.watching.by_key.get(&key).filter(|_| how == Subscribing::Lasting) {
             if let Some(watch) = self.watching.slab.get_mut(id) {
                 watch.readers += 1;
+                let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+                watch.subscription.into_iter().for_each(|subscription| self.subscriber.hurry(subscription, &mut step));
             }
+            self.settle(now, out);
             return WatchId(id);
         }
         let server = self.config.server.as_ref();

@@ -8,6 +8,7 @@ mod challenged;
 mod machine;
 mod notify;
 mod outcome;
+mod pace;
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -15,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use self::machine::{State, Subscription};
+use self::{
+    machine::{State, Subscription},
+    pace::Pace,
+};
 use super::{EventPackage, Step};
 use crate::sip::{
     auth::AccountId,
@@ -67,6 +71,8 @@ pub struct Wish {
 /// One turn in the life of a subscription.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
+    /// It waits for its turn among many.
+    Waiting,
     /// A SUBSCRIBE is on its way, with no subscription standing.
     Trying,
     /// What is known cannot be confirmed just now.
@@ -129,16 +135,32 @@ pub struct Subscriber {
     timers: Timers<u32>,
     updates: VecDeque<(SubscriptionId, Update)>,
     attempts: u64,
+    /// How fast lasting subscriptions are made.
+    pace: Pace,
+    /// How fast looks are taken: whoever waits for one does not stand behind a long list.
+    looks: Pace,
     /// Accept what peers of the days of RFC 3265 get wrong (WAT-20).
     pub lenient: bool,
 }
 
 impl Subscriber {
-    /// Starts a subscription; the first SUBSCRIBE goes out now.
+    /// Sets how many subscriptions are made a second, a few more at once; zero sets no limit.
+    pub fn set_rate(&mut self, rate: u32) {
+        (self.pace, self.looks) = (Pace::a_second(rate), Pace::a_second(rate));
+    }
+
+    /// Starts a subscription; the first SUBSCRIBE goes out now, or when its turn comes.
     pub fn subscribe(&mut self, wish: Wish, step: &mut Step<'_>) -> SubscriptionId {
         let id = self.slab.insert(Subscription::new(wish, step.now));
-        self.attempt(id, step);
+        self.attempt_in_turn(id, step);
         SubscriptionId(id)
+    }
+
+    /// Somebody waits for this one: it does not wait for its turn any more.
+    pub fn hurry(&mut self, id: SubscriptionId, step: &mut Step<'_>) {
+        if self.slab.get(id.0).is_some_and(|sub| sub.in_turn && matches!(sub.state, State::Waiting { .. })) {
+            self.attempt(id.0, step);
+        }
     }
 
     /// Returns how many subscriptions there are.
@@ -218,15 +240,16 @@ impl Subscriber {
                 continue;
             };
             let too_soon = sub.early_at.is_some_and(|at| step.now < at + retry::EARLY_EVERY);
-            if too_soon || not_before.is_some_and(|at| step.now < at) {
+            // Many behind one server that is back are asked in turn, and who has a turn waits for it.
+            if too_soon || sub.in_turn || not_before.is_some_and(|at| step.now < at) {
                 continue;
             }
             sub.early_at = Some(step.now);
             if let State::Established { refresh_at, .. } = &mut sub.state {
-                *refresh_at = step.now;
+                *refresh_at = self.pace.take(step.now).min(*refresh_at);
                 self.rearm(id);
             } else {
-                self.attempt(id, step);
+                self.attempt_in_turn(id, step);
             }
         }
     }
@@ -236,8 +259,12 @@ impl Subscriber {
     pub fn resumed(&mut self, step: &mut Step<'_>) {
         let ids: Vec<u32> = self.slab.iter().map(|(id, _)| id).collect();
         for id in ids {
-            let soon = step.now + retry::spread(step.endpoint.rng(), Duration::from_secs(3));
+            let spread = retry::spread(step.endpoint.rng(), Duration::from_secs(3));
             let Some(sub) = self.slab.get_mut(id) else { continue };
+            // One that waits for its turn has it, and so has one that is under way.
+            let keeps_turn = sub.in_turn || matches!(sub.state, State::Ending { .. } | State::Over);
+            let turn = if keeps_turn { step.now } else { self.pace.take(step.now) };
+            let soon = turn.max(step.now + spread);
             match &mut sub.state {
                 State::Established { expires_at, .. } if *expires_at <= step.now => {
                     // It ended while we slept: what is known has the time of one attempt to be confirmed.
@@ -265,6 +292,9 @@ impl Subscriber {
                     self.enter(id, State::Waiting { retry_at: soon, not_before: None }, step.now);
                 }
                 State::Subscribing { .. } | State::Ending { .. } | State::Over => {}
+            }
+            if let Some(sub) = self.slab.get_mut(id).filter(|sub| matches!(sub.state, State::Waiting { .. })) {
+                sub.in_turn = true;
             }
             self.rearm(id);
         }

@@ -31,6 +31,8 @@ pub(super) struct Subscription {
     /// The end of what was last granted, once no subscription stands: what is known holds no longer (WAT-50).
     pub(super) known_until: Option<Instant>,
     pub(super) early_at: Option<Instant>,
+    /// Its turn is taken: the next attempt goes when its time comes.
+    pub(super) in_turn: bool,
     pub(super) timer: Option<Instant>,
 }
 
@@ -75,7 +77,18 @@ impl Subscription {
         let asked = wish.expires;
         let state = State::Waiting { retry_at: now, not_before: None };
         let (backoff, awaited) = (Backoff::default(), 0);
-        Self { wish, state, asked, awaited, backoff, peer: None, known_until: None, early_at: None, timer: None }
+        Self {
+            wish,
+            state,
+            asked,
+            awaited,
+            backoff,
+            peer: None,
+            known_until: None,
+            early_at: None,
+            in_turn: false,
+            timer: None,
+        }
     }
 }
 
@@ -126,8 +139,24 @@ impl State {
 }
 
 impl Subscriber {
+    /// Makes an attempt now, or when its turn comes.
+    pub(super) fn attempt_in_turn(&mut self, id: u32, step: &mut Step<'_>) {
+        let Some(sub) = self.slab.get_mut(id) else { return };
+        let pace = if sub.wish.fetch { &mut self.looks } else { &mut self.pace };
+        let turn = if sub.in_turn { step.now } else { pace.take(step.now) };
+        if turn <= step.now {
+            return self.attempt(id, step);
+        }
+        sub.in_turn = true;
+        self.updates.push_back((SubscriptionId(id), Update::Waiting));
+        self.enter(id, State::Waiting { retry_at: turn, not_before: None }, step.now);
+    }
+
     /// Sends a SUBSCRIBE outside any dialog, with Call-ID and tag of its own.
     pub(super) fn attempt(&mut self, id: u32, step: &mut Step<'_>) {
+        if let Some(sub) = self.slab.get_mut(id) {
+            sub.in_turn = false;
+        }
         let call_id = ids::call_id(step.endpoint.rng()).into_boxed_str();
         let tag = Token::random(step.endpoint.rng());
         let timer_n = step.now + step.endpoint.timing().transaction();
@@ -272,7 +301,7 @@ impl Subscriber {
             self.updates.push_back((SubscriptionId(id), Update::Expired));
         }
         match &mut sub.state {
-            State::Waiting { retry_at, .. } if now >= *retry_at => self.attempt(id, step),
+            State::Waiting { retry_at, .. } if now >= *retry_at => self.attempt_in_turn(id, step),
             // WAT-04: a 2xx alone is no subscription.
             State::Subscribing { timer_n, .. } if now >= *timer_n => {
                 self.give_way(id, Cause::NoAnswer(Failure::Timeout), None, step);
