@@ -207,7 +207,7 @@ async fn trn_18_whom_an_authority_vouches_for_gets_the_request_and_an_address_to
         let text = timeout(PATIENCE, heard).await.unwrap().unwrap().unwrap();
         assert!(text.starts_with(&format!("SUBSCRIBE {scheme}:alice@")), "{text}");
         assert!(text.contains(&format!("Via: SIP/2.0/TLS 127.0.0.1:{port};branch=")), "{text}");
-        assert!(text.contains(";alias\r\n") && text.contains(&contact), "{text}");
+        assert!(text.contains(";alias;keep\r\n") && text.contains(&contact), "{text}");
     }
 }
 

@@ -310,6 +310,7 @@ impl Core {
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 self.subscriber.resumed(&mut step);
                 self.uplink.resumed(&mut step);
+                self.endpoint.resumed(now.at);
             }
             Input::Tick => {}
         }
@@ -322,6 +323,7 @@ impl Core {
         self.endpoint.tick(now.at, &mut out.effects);
         // A request that nobody answered has failed before its subscription looks at the clock.
         self.follow_failures(now, out);
+        self.follow_lost_flows(now, out);
         let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
         self.subscriber.tick(&mut step);
         self.uplink.tick(&mut step);
@@ -349,6 +351,16 @@ impl Core {
                 }
                 User::Probe(id, attempt) => self.probing.failed(id, attempt, failure, out),
             }
+        }
+    }
+
+    /// What was kept alive and is gone takes with it what others told us by it: it is asked for anew, after our binding where
+    /// that went the same way.
+    fn follow_lost_flows(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(conn) = self.endpoint.next_lost_flow() {
+            let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+            let at = self.uplink.flow_lost(conn, &mut step).unwrap_or(now.at);
+            self.subscriber.flow_lost(conn, at, &mut step);
         }
     }
 
@@ -386,7 +398,9 @@ impl Core {
                 }
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 match user {
-                    User::Subscriber(id, attempt) => self.subscriber.response(id, attempt, &message, &mut step),
+                    User::Subscriber(id, attempt) => {
+                        self.subscriber.response(id, attempt, flow, &message, &mut step);
+                    }
                     User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
                     User::Publisher(..) | User::Registration(..) => {
                         self.uplink.response(user, flow, &message, &mut step);

@@ -8,6 +8,7 @@
 mod challenged;
 mod client;
 mod hunt;
+mod keepalive;
 mod render;
 mod returns;
 mod server;
@@ -229,6 +230,8 @@ pub struct Endpoint<U> {
     aside: Aside,
     returns: Returns,
     failures: VecDeque<(U, Failure)>,
+    /// Connections that were kept alive and are gone.
+    lost: VecDeque<ConnId>,
     counters: Counters,
     queries: u64,
 }
@@ -249,6 +252,7 @@ impl<U: Copy> Endpoint<U> {
             aside: Aside::default(),
             returns: Returns::default(),
             failures: VecDeque::new(),
+            lost: VecDeque::new(),
             counters: Counters::default(),
             queries: 0,
         }

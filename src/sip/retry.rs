@@ -1,4 +1,4 @@
-//! When to try again: growing pauses, jitter, and a guard against storms (WAT-06, WAT-36, WAT-47).
+//! When to try again: growing pauses, jitter, and a guard against storms (WAT-06, WAT-36, WAT-47, TRN-26).
 //!
 //! Whoever keeps something alive at another side shares it: subscriptions, publications, registrations.
 
@@ -17,6 +17,11 @@ const STORM_FREE: usize = 3;
 /// See [`STORM_FREE`].
 const STORM_WINDOW: Duration = Duration::from_mins(1);
 
+/// The first pause before a flow that failed is formed anew, where we have no other (RFC 5626 §4.5).
+const FLOW_FIRST: Duration = Duration::from_secs(30);
+/// The longest such pause.
+const FLOW_CAP: Duration = Duration::from_mins(30);
+
 /// The failures of one subscription, publication or registration in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::sip) struct Backoff {
@@ -31,6 +36,15 @@ impl Backoff {
         let pause = FIRST.saturating_mul(1 << self.failures.min(20)).min(cap);
         self.failures = self.failures.saturating_add(1);
         pause.mul_f64(rng.random_range(0.8..=1.2)).min(cap)
+    }
+
+    /// Returns the next pause before a flow is formed anew: half to all of 30 s × 2ⁿ, where n is how often that failed
+    /// in a row, and at least `failures` (RFC 5626 §4.5).
+    fn next_flow(&mut self, failures: u32, rng: &mut StdRng) -> Duration {
+        let failures = self.failures.max(failures);
+        self.failures = failures.saturating_add(1);
+        let longest = FLOW_FIRST.saturating_mul(1 << failures.min(20)).min(FLOW_CAP);
+        longest.mul_f64(rng.random_range(0.5..=1.0))
     }
 
     /// Forgets the failures: what was wanted stands.
@@ -87,7 +101,18 @@ impl Gate {
         now: Instant,
         rng: &mut StdRng,
     ) -> Instant {
-        let at = (now + self.backoff.next(cap, rng)).max(not_before.unwrap_or(now));
+        let pause = self.backoff.next(cap, rng);
+        self.shut(pause, not_before, now)
+    }
+
+    /// Shuts it after the flow was lost that all went by.
+    pub(in crate::sip) fn flow_lost(&mut self, now: Instant, rng: &mut StdRng) -> Instant {
+        let pause = self.backoff.next_flow(0, rng);
+        self.shut(pause, self.not_before, now)
+    }
+
+    fn shut(&mut self, pause: Duration, not_before: Option<Instant>, now: Instant) -> Instant {
+        let at = (now + pause).max(not_before.unwrap_or(now));
         (self.opens_at, self.not_before) = (Some(at), not_before);
         at
     }
@@ -148,5 +173,24 @@ mod tests {
         }
         backoff.succeeded();
         assert!(backoff.next(cap, &mut rng) <= Duration::from_secs(6));
+    }
+
+    #[test]
+    fn trn_26_a_lost_flow_waits_15_to_30_seconds_and_each_failure_doubles_that_up_to_half_an_hour() {
+        let (mut rng, mut backoff) = (StdRng::seed_from_u64(1), Backoff::default());
+        for longest in [30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1800.0, 1800.0] {
+            let pause = backoff.next_flow(0, &mut rng).as_secs_f64();
+            assert!((longest * 0.5..=longest).contains(&pause), "{pause} for {longest}");
+        }
+        backoff.succeeded();
+        let first: Vec<_> = (0..100)
+            .map(|_| {
+                backoff.succeeded();
+                backoff.next_flow(1, &mut rng).as_secs_f64()
+            })
+            .collect();
+        assert!(first.iter().all(|pause| (30.0..=60.0).contains(pause)), "{first:?}");
+        let mean = first.iter().sum::<f64>() / 100.0;
+        assert!((42.0..48.0).contains(&mean), "{mean}");
     }
 }

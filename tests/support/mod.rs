@@ -142,6 +142,13 @@ impl Bench {
         moment(self.ms)
     }
 
+    /// Does something to the core, and lets out what it leads to.
+    pub fn act(&mut self, act: impl FnOnce(&mut Core, Now, &mut Outbox)) {
+        let now = self.now();
+        act(&mut self.core, now, &mut self.out);
+        self.settle();
+    }
+
     /// Takes one input, and lets out what it leads to.
     pub fn feed(&mut self, input: Input<'_>) {
         let now = self.now();
@@ -197,15 +204,26 @@ impl Bench {
     /// Lets time pass up to `ms`, stopping at each deadline on the way.
     pub fn run_until(&mut self, ms: u64) {
         for _ in 0..1_000_000 {
-            let due = self.core.deadline().map(|at| at.since_origin().as_micros().div_ceil(1000) as u64);
-            let Some(due) = due.filter(|due| *due <= ms) else {
+            let Some(due) = self.due().filter(|due| *due <= ms) else {
                 self.ms = ms;
                 return;
             };
-            self.ms = self.ms.max(due);
+            self.ms = due;
             self.feed(Input::Tick);
         }
         panic!("the core wants to be woken all the time");
+    }
+
+    /// Lets time pass until the core does something, at most up to `ms`.
+    pub fn run_until_it_acts(&mut self, ms: u64) {
+        while self.did.is_empty() && self.ms < ms {
+            let next = self.due().unwrap_or(ms).min(ms);
+            self.run_until(next);
+        }
+    }
+
+    fn due(&self) -> Option<u64> {
+        Some(self.ms.max(self.core.deadline()?.since_origin().as_micros().div_ceil(1000) as u64))
     }
 
     fn settle(&mut self) {

@@ -12,7 +12,7 @@ use crate::sip::{
     message::Message,
     registration::{Registration, RegistrationId},
     time::Instant,
-    transport::Flow,
+    transport::{ConnId, Flow},
 };
 
 /// What is kept at our own server, if we have one.
@@ -82,6 +82,11 @@ impl Uplink {
         if let Some(publisher) = &mut self.publisher {
             publisher.resumed(step);
         }
+    }
+
+    /// A connection that was kept alive is gone; returns when our binding is made anew, if it was made by that one.
+    pub(super) fn flow_lost(&mut self, conn: ConnId, step: &mut Step<'_>) -> Option<Instant> {
+        self.registration.as_mut()?.flow_lost(conn, step)
     }
 
     /// Runs what is due.

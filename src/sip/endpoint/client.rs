@@ -112,7 +112,8 @@ impl<U> Client<U> {
         if packet.len() + lines.len() + ADDED_AT_MOST + user <= MAX_DATAGRAM_REQUEST {
             return false;
         }
-        let way = Way { transport: Transport::Udp, sent_by: local, branch: *branch, transport_param: None };
+        let way =
+            Way { transport: Transport::Udp, sent_by: local, branch: *branch, transport_param: None, keep: false };
         let head = on_the_way(&packet.head, contact.as_ref(), lines, &way);
         head.len() + packet.body.len() > MAX_DATAGRAM_REQUEST
     }
@@ -303,11 +304,14 @@ impl<U: Copy> Endpoint<U> {
     fn run(&mut self, id: u32, flow: Flow, now: Instant, out: &mut Vec<Effect>) {
         let timing = self.config.timing;
         let Some(client) = self.clients.slab.get_mut(id) else { return };
+        let stream = flow.transport.is_stream() && !client.switched;
         let way = Way {
             transport: flow.transport,
             sent_by: flow.local,
             branch: client.branch,
-            transport_param: (flow.transport.is_stream() && !client.switched).then_some(flow.transport),
+            transport_param: stream.then_some(flow.transport),
+            // Others leave nothing behind for which we would have to be reached.
+            keep: stream && matches!(client.method, "REGISTER" | "SUBSCRIBE"),
         };
         let draft = client.draft.take().unwrap_or_else(|| client.packet.head.clone());
         client.packet.head = on_the_way(&draft, client.contact.as_ref(), client.credentials(), &way);

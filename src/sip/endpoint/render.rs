@@ -38,7 +38,7 @@ pub(super) fn finish_response(head: Head, flow: Flow, request: &Message<'_>) -> 
 /// Puts Via, Contact and whole lines of credentials into a head, for one way out.
 pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, credentials: &[u8], way: &Way) -> Bytes {
     use std::io::Write as _;
-    let Way { transport, sent_by, branch, transport_param } = way;
+    let Way { transport, sent_by, branch, transport_param, keep } = way;
     let secure = request_uri(head).get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
     let sent_by = without_zone(*sent_by);
     let line = memchr::memchr(b'\n', head).map_or(head.len(), |i| i + 1);
@@ -50,7 +50,8 @@ pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, credentials
         // RFC 5923 §5: what is for us may come by the connection that we opened.
         Transport::Tls => ";alias",
     };
-    write!(bytes, "Via: SIP/2.0/{transport} {sent_by};branch={MAGIC_COOKIE}{branch}{rport}\r\n")
+    let keep = if *keep { ";keep" } else { "" };
+    write!(bytes, "Via: SIP/2.0/{transport} {sent_by};branch={MAGIC_COOKIE}{branch}{rport}{keep}\r\n")
         .expect("a vector takes every write");
     let contact_at = contact.map_or(line, |slot| slot.at.clamp(line, head.len()));
     bytes.extend_from_slice(&head[line..contact_at]);
@@ -127,6 +128,8 @@ pub(super) struct Way {
     pub(super) branch: Token,
     /// The `transport` parameter that the Contact gets; none where size alone made us leave UDP.
     pub(super) transport_param: Option<Transport>,
+    /// Whether we would keep the connection alive, and ask how often (RFC 6223 §4.3).
+    pub(super) keep: bool,
 }
 
 #[cfg(test)]

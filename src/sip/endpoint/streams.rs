@@ -1,4 +1,5 @@
-//! Stream connections: opening, reusing, framing, closing when idle or when a peer dawdles (RFC 3261 §18, 5626 §3.5).
+//! Stream connections: opening, reusing, framing, keeping alive, closing when idle or when a peer dawdles (RFC 3261 §18,
+//! RFC 5626 §3.5).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Endpoint, Timer};
+use super::{
+    Endpoint, Timer,
+    keepalive::{Due, KeepAlive, PING},
+};
 use crate::sip::{
     codec::{Frame, StreamDecoder},
     effect::Effect,
@@ -18,7 +22,7 @@ use crate::sip::{
     transport::{ConnId, Flow, Packet, TlsFailure, Transport},
 };
 
-/// An idle connection is closed after this time (TRN-14).
+/// An idle connection is closed after this time (TRN-14), unless it is kept alive.
 const IDLE: Duration = Duration::from_mins(5);
 /// A message that began must be complete within this time (SEC-19).
 const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
@@ -37,6 +41,8 @@ struct Stream {
     /// When the message now arriving began.
     message_since: Option<Instant>,
     used_at: Instant,
+    /// Where the peer agreed to it.
+    kept: Option<KeepAlive>,
     timer: Option<Instant>,
 }
 
@@ -86,6 +92,16 @@ impl Streams {
         if let Some(stream) = self.by_id.get_mut(&conn) {
             stream.users.remove(&client);
         }
+    }
+
+    /// Returns the place where a connection is kept alive, if it is.
+    pub(super) fn keeping(&mut self, conn: ConnId) -> Option<&mut Option<KeepAlive>> {
+        self.by_id.get_mut(&conn).map(|stream| &mut stream.kept)
+    }
+
+    /// Goes through the connections that are kept alive.
+    pub(super) fn kept(&mut self) -> impl Iterator<Item = (ConnId, &mut KeepAlive)> {
+        self.by_id.iter_mut().filter_map(|(conn, stream)| Some((*conn, stream.kept.as_mut()?)))
     }
 
     fn remove(&mut self, conn: ConnId) -> Option<Stream> {
@@ -153,6 +169,9 @@ impl<U: Copy> Endpoint<U> {
     pub fn stream_closed(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
         let Some(mut stream) = self.streams.remove(conn) else { return };
         self.timers.cancel(&mut stream.timer, Timer::Stream(conn));
+        if stream.kept.is_some() {
+            self.lost.push_back(conn);
+        }
         let users: Vec<u32> = stream.users.into_iter().collect();
         self.stream_lost(&users, now, out);
         self.return_lost(conn, now, out);
@@ -197,7 +216,11 @@ impl<U: Copy> Endpoint<U> {
                     let packet = Packet { head: Bytes::from_static(b"\r\n"), body: Bytes::new() };
                     out.push(Effect::Write { conn, packet });
                 }
-                Some(Frame::Pong) => {}
+                Some(Frame::Pong) => {
+                    if let Some(kept) = &mut stream.kept {
+                        kept.pong();
+                    }
+                }
                 Some(Frame::Broken(error, head)) => {
                     let flow = stream.flow;
                     self.refuse_unreadable(flow, &head, error.status(), now, out);
@@ -226,10 +249,10 @@ impl<U: Copy> Endpoint<U> {
         }
     }
 
-    fn arm_stream(&mut self, conn: ConnId) {
+    pub(super) fn arm_stream(&mut self, conn: ConnId) {
         if let Some(stream) = self.streams.by_id.get_mut(&conn) {
-            let idle_at = stream.used_at + IDLE;
-            let at = stream.message_since.map_or(idle_at, |since| idle_at.min(since + MESSAGE_WITHIN));
+            let at = stream.kept.as_ref().map_or(stream.used_at + IDLE, KeepAlive::deadline);
+            let at = stream.message_since.map_or(at, |since| at.min(since + MESSAGE_WITHIN));
             self.timers.set(&mut stream.timer, Timer::Stream(conn), at);
         }
     }
@@ -238,12 +261,20 @@ impl<U: Copy> Endpoint<U> {
         let Some(stream) = self.streams.by_id.get_mut(&conn) else { return };
         stream.timer = None;
         let dawdles = stream.message_since.is_some_and(|since| now >= since + MESSAGE_WITHIN);
-        if dawdles || (now >= stream.used_at + IDLE && stream.users.is_empty()) {
+        let due = stream.kept.as_mut().map(|kept| kept.due(now, &mut self.rng));
+        let idles = due.is_none() && now >= stream.used_at + IDLE;
+        if dawdles || due == Some(Due::Dead) || idles && stream.users.is_empty() {
             self.close_stream(conn, now, out);
             return;
         }
-        if now >= stream.used_at + IDLE {
-            stream.used_at = now;
+        match due {
+            Some(Due::Ping) => {
+                let packet = Packet { head: Bytes::from_static(PING), body: Bytes::new() };
+                out.push(Effect::Write { conn, packet });
+            }
+            Some(Due::Over) => (stream.kept, stream.used_at) = (None, now),
+            None if idles => stream.used_at = now,
+            Some(Due::Nothing | Due::Dead) | None => {}
         }
         self.arm_stream(conn);
     }
@@ -259,6 +290,7 @@ impl Stream {
             users: BTreeSet::new(),
             message_since: None,
             used_at: now,
+            kept: None,
             timer: None,
         }
     }

@@ -66,6 +66,7 @@ names! {
     Subject "Subject" / b's', #[doc = "Topic (§20.36)."];
     Date "Date", #[doc = "When it was sent (§20.17)."];
     Warning "Warning", #[doc = "Words on a refusal (§20.43)."];
+    FlowTimer "Flow-Timer", #[doc = "Seconds between keep-alives (RFC 5626 §4.4)."];
     Timestamp "Timestamp", #[doc = "For measuring round trips (§20.38)."];
 }
 

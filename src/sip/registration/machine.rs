@@ -8,6 +8,7 @@ use crate::sip::{
     series,
     time::Instant,
     transaction::Resends,
+    transport::ConnId,
 };
 
 /// What is aimed at.
@@ -25,6 +26,8 @@ pub(super) enum Goal {
 pub(super) struct Bound {
     pub(super) expires_at: Instant,
     pub(super) refresh_at: Instant,
+    /// The connection that it was made by, where that is kept alive.
+    pub(super) conn: Option<ConnId>,
 }
 
 /// A request on its way.

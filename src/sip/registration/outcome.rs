@@ -11,7 +11,7 @@ use crate::sip::{
     message::Message,
     refusal, retry,
     time::Instant,
-    transport::{Flow, Transport},
+    transport::{ConnId, Flow, Transport},
     uri::UriRef,
 };
 
@@ -48,6 +48,21 @@ impl Registration {
         }
     }
 
+    /// A connection that was kept alive is gone: a binding that was made by it is made anew by another, at the moment that is
+    /// returned (RFC 5626 §4.5). A request that is on its way meets its own fate first.
+    pub fn flow_lost(&mut self, conn: ConnId, step: &mut Step<'_>) -> Option<Instant> {
+        let bound = self.bound.as_mut().filter(|_| self.goal == Goal::Bound && self.open.is_none())?;
+        bound.conn.take_if(|by| *by == conn)?;
+        // One that is shut was so by a request that was lost with the connection, which was told.
+        let shut_until = self.gate.opens_at().filter(|at| *at > step.now);
+        let at = shut_until.unwrap_or_else(|| {
+            self.updates.push_back(Update::Unconfirmed);
+            self.gate.flow_lost(step.now, step.endpoint.rng())
+        });
+        bound.refresh_at = at;
+        Some(at)
+    }
+
     /// Gives the number under which a challenged REGISTER goes again; none when its outcome matters no more.
     pub fn renumber(&mut self, attempt: u64) -> Option<u32> {
         self.series.renumber(attempt)
@@ -74,7 +89,8 @@ impl Registration {
             // It was on its way before the machine slept or moved.
             refresh_at = now + retry::spread(step.endpoint.rng(), seconds(3));
         }
-        self.bound = Some(Bound { expires_at, refresh_at });
+        let kept = step.endpoint.keep_alive(flow, message, expires_at, now);
+        self.bound = Some(Bound { expires_at, refresh_at, conn: flow.conn.filter(|_| kept) });
         if self.goal == Goal::Bound {
             self.updates.push_back(Update::Registered { expires_at });
         }

@@ -14,6 +14,7 @@ use crate::sip::{
     retry::Backoff,
     time::Instant,
     transaction::Resends,
+    transport::ConnId,
     uri::UriRef,
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Subscription {
     pub(super) backoff: Backoff,
     /// The address that the notifier was last found at.
     pub(super) peer: Option<SocketAddr>,
+    /// The connection that the last 2xx came by.
+    pub(super) conn: Option<ConnId>,
     /// The end of what was last granted, once no subscription stands: what is known holds no longer (WAT-50).
     pub(super) known_until: Option<Instant>,
     pub(super) early_at: Option<Instant>,
@@ -84,6 +87,7 @@ impl Subscription {
             awaited,
             backoff,
             peer: None,
+            conn: None,
             known_until: None,
             early_at: None,
             in_turn: false,

@@ -1,5 +1,7 @@
 //! What becomes of a SUBSCRIBE that was sent: responses, refusals, silence.
 
+use std::time::Duration;
+
 use super::{Cause, Subscriber, SubscriptionId, Update, machine::State};
 use crate::sip::{
     endpoint::Failure,
@@ -9,6 +11,7 @@ use crate::sip::{
     refusal::{self, class_of},
     retry,
     time::Instant,
+    transport::{ConnId, Flow},
 };
 
 /// Codes after which the subscription is over at the notifier (WAT-09).
@@ -17,8 +20,15 @@ const OVER: [u16; 13] = [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 
 const FINAL: [u16; 17] = [401, 402, 403, 405, 406, 407, 410, 415, 416, 420, 421, 423, 488, 489, 603, 604, 606];
 
 impl Subscriber {
-    /// Takes a response to one of our SUBSCRIBEs.
-    pub fn response(&mut self, id: SubscriptionId, attempt: u64, message: &Message<'_>, step: &mut Step<'_>) {
+    /// Takes a response to one of our SUBSCRIBEs, with the way that the request had gone.
+    pub fn response(
+        &mut self,
+        id: SubscriptionId,
+        attempt: u64,
+        flow: Flow,
+        message: &Message<'_>,
+        step: &mut Step<'_>,
+    ) {
         let (id, now) = (id.0, step.now);
         let Some(code) = message.code().filter(|code| *code >= 200) else { return };
         let Some(sub) = self.slab.get_mut(id).filter(|sub| sub.awaited == attempt) else { return };
@@ -27,6 +37,10 @@ impl Subscriber {
         }
         let asked = sub.asked;
         let granted = message.get(Name::Expires).and_then(|_| message.expires());
+        if !sub.wish.fetch && !matches!(sub.state, State::Ending { .. }) {
+            sub.conn = flow.conn;
+            step.endpoint.keep_alive(flow, message, now + seconds(granted.unwrap_or(asked).min(asked)), now);
+        }
         match &mut sub.state {
             State::Subscribing { granted: slot, .. } => *slot = Some(granted.unwrap_or(asked)),
             State::Established { refresh: None, told: false, expires_at, refresh_at, .. } => {
@@ -51,6 +65,22 @@ impl Subscriber {
             State::Established { .. } | State::Waiting { .. } | State::Ending { .. } | State::Over => {}
         }
         self.rearm(id);
+    }
+
+    /// A connection that was kept alive is gone, and with it the notifications that it would have brought: they are asked
+    /// for by another, from `at` on, and until then nothing known is certain.
+    pub fn flow_lost(&mut self, conn: ConnId, at: Instant, step: &mut Step<'_>) {
+        let ids: Vec<u32> = self.slab.iter().filter(|(_, sub)| sub.conn == Some(conn)).map(|(id, _)| id).collect();
+        for id in ids {
+            let soon = at + retry::spread(step.endpoint.rng(), Duration::from_secs(3));
+            let Some(sub) = self.slab.get_mut(id) else { continue };
+            sub.conn = None;
+            if let State::Established { refresh_at, refresh: None, not_before, .. } = &mut sub.state {
+                *refresh_at = not_before.map_or(soon, |at| at.max(soon));
+                self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+                self.rearm(id);
+            }
+        }
     }
 
     /// A refresh has had both its 2xx and its NOTIFY.
