@@ -90,7 +90,8 @@ pub struct Outgoing<U> {
     pub plan: Plan,
     /// Who has to be there, where that way may be one of TLS.
     pub peer: Option<Arc<PeerIdentity>>,
-    /// The connection under TLS to go by instead while it stands: whoever made it asked for this.
+    /// The connection to go by instead of another of its transport while it stands: whoever made it asked for this, or our
+    /// binding was made by it.
     pub by: Option<ConnId>,
     /// How often it may be repeated over UDP.
     pub resends: Resends,
@@ -108,6 +109,18 @@ pub struct ContactSlot {
     pub at: usize,
     /// The user part, in the form that stands in a URI; none where only credentials go there.
     pub user: Option<Box<str>>,
+    /// What it asks of the connection that the request leaves by, where that is one (RFC 5626).
+    pub flow: Option<FlowUse>,
+}
+
+/// What a Contact asks of the connection by which it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlowUse {
+    /// What is for our address of record is to come by it (RFC 5626 §4.2). We are the instance of this URN, and have no
+    /// other such connection.
+    Binding(Box<str>),
+    /// Further requests of the dialog that begins are to come by it (§4.3).
+    Dialog,
 }
 
 /// Why a request came to nothing.

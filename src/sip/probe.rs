@@ -104,7 +104,7 @@ impl Probe {
         let Ask { method, target, to, from, contact_user, route, headers, body, account } = ask;
         let mut series = Series::new(step.endpoint.rng());
         let (mut head, attempt) = series.begin(method, &target, route.as_ref(), &from, &to);
-        let contact = Some(ContactSlot { at: head.len(), user: contact_user });
+        let contact = Some(ContactSlot { at: head.len(), user: contact_user, flow: None });
         for (name, value) in &headers {
             head.header(*name, value);
         }

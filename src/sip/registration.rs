@@ -1,8 +1,9 @@
 //! Our own binding at a registrar (RFC 3261 §10.2): where requests to our address of record reach us.
 //!
 //! A [`Registration`] registers, refreshes before the binding lapses, backs off when told to, takes the binding back,
-//! and reports each turn as an [`Update`]. It speaks of no binding but its own. When to register and what has to wait for
-//! that are left to its user; a Service-Route is passed over.
+//! and reports each turn as an [`Update`]. It speaks of no binding but its own. By TCP and TLS it asks for what is for us to
+//! come by the same connection (Outbound, RFC 5626), and makes its binding anew when that is gone; over UDP it does not, for
+//! that would take STUN. When to register and what has to wait for that are left to its user; a Service-Route is passed over.
 
 mod machine;
 mod outcome;
@@ -43,6 +44,9 @@ pub struct Binding {
     pub retry_cap: Duration,
     /// Whose password answers challenges.
     pub account: Option<AccountId>,
+    /// The URN that tells us from others who bind the same address, the same for ever: where REGISTER leaves by a
+    /// connection, what is for us is to come by that (RFC 5626). Without one that is not asked for.
+    pub instance: Option<Box<str>>,
 }
 
 /// One turn in the life of a registration.
@@ -82,6 +86,10 @@ pub struct Registration {
     asked: u32,
     /// A 423 was followed since the last success.
     lengthened: bool,
+    /// Some hop on the way knows nothing of Outbound (439), so it is not offered any more.
+    lacks_outbound: bool,
+    /// Our last binding was made by a connection that is kept alive.
+    by_flow: bool,
     updates: VecDeque<Update>,
 }
 
@@ -100,6 +108,8 @@ impl Registration {
             bound: None,
             open: None,
             lengthened: false,
+            lacks_outbound: false,
+            by_flow: false,
             updates: VecDeque::new(),
         }
     }

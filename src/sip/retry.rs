@@ -105,10 +105,17 @@ impl Gate {
         self.shut(pause, not_before, now)
     }
 
-    /// Shuts it after the flow was lost that all went by.
-    pub(in crate::sip) fn flow_lost(&mut self, now: Instant, rng: &mut StdRng) -> Instant {
-        let pause = self.backoff.next_flow(0, rng);
-        self.shut(pause, self.not_before, now)
+    /// Shuts it after the flow failed that all goes by, or an attempt to form one, for so long that at least so many
+    /// `failures` count.
+    pub(in crate::sip) fn flow_failed(
+        &mut self,
+        failures: u32,
+        not_before: Option<Instant>,
+        now: Instant,
+        rng: &mut StdRng,
+    ) -> Instant {
+        let pause = self.backoff.next_flow(failures, rng);
+        self.shut(pause, not_before, now)
     }
 
     fn shut(&mut self, pause: Duration, not_before: Option<Instant>, now: Instant) -> Instant {

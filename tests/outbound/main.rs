@@ -2,6 +2,7 @@
 //! and with literal messages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod flows;
 mod keepalive;
 mod registrar;
 #[path = "../support/mod.rs"]

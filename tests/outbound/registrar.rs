@@ -8,6 +8,8 @@ use sippresence::{
 use crate::support::{BOB, Bench, Did, answer, config};
 
 pub(crate) const SERVER: &str = "192.0.2.100:5060";
+/// Bob's device, in whose name he registers.
+pub(crate) const DEVICE: &str = "urn:uuid:0c9d6b1e-52f4-4f0c-8a37-6e1d2b7a9f10";
 
 /// See the module's text.
 pub(crate) struct Registrar {
@@ -17,14 +19,19 @@ pub(crate) struct Registrar {
 }
 
 impl Registrar {
-    /// Bob begins, and his connection stands; his REGISTER is returned too.
-    pub(crate) fn new() -> (Self, String) {
-        let proxy = format!("sip:{SERVER};transport=tcp").parse().unwrap();
+    /// Bob begins, by some transport.
+    pub(crate) fn by(transport: &str) -> Self {
+        let proxy = format!("sip:{SERVER};transport={transport}").parse().unwrap();
         let server = Server { register: true, ..Server::new(Some(proxy)) };
         let address = "sip:bob@example.com".parse().unwrap();
         let mut bench = Bench::with(CoreConfig { address, server: Some(server), ..config(BOB) });
         bench.act(Core::begin);
-        let mut registrar = Self { bench, conn: ConnId::opened(0) };
+        Self { bench, conn: ConnId::opened(0) }
+    }
+
+    /// Bob begins, and his connection stands; his REGISTER is returned too.
+    pub(crate) fn new() -> (Self, String) {
+        let mut registrar = Self::by("tcp");
         let register = registrar.connected();
         (registrar, register)
     }
@@ -44,6 +51,26 @@ impl Registrar {
         self.conn = conn;
         self.bench.connected(conn, SERVER);
         self.bench.only()
+    }
+
+    /// Lets time pass until bob opens another connection, and has it stand; returns what he says first by it, and when.
+    pub(crate) fn reconnected(&mut self, ms: u64) -> (String, u64) {
+        self.bench.run_until_it_acts(ms);
+        (self.connected(), self.bench.ms)
+    }
+
+    /// Lets time pass until bob refreshes his binding by the connection that he has, while the server answers every ping.
+    pub(crate) fn refresh(&mut self, ms: u64) -> String {
+        loop {
+            match self.next_until(ms) {
+                (_, Did::Wrote { text, .. }) if text == "\r\n\r\n" => self.pong(),
+                (_, Did::Wrote { conn, text }) if conn == self.conn => {
+                    assert!(text.starts_with("REGISTER "), "{text}");
+                    return text;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     /// Registers bob for an hour.

@@ -70,6 +70,7 @@ pub fn binding(account: Option<AccountId>) -> Binding {
         expires: 600,
         retry_cap: secs(1800),
         account,
+        instance: None,
     }
 }
 

@@ -137,6 +137,7 @@ impl Core {
             expires: server.publish_expires,
             retry_cap: server.retry_cap,
             account: self.account,
+            instance: is_urn(&self.config.device_id).then(|| self.config.device_id.as_str().into()),
         }
     }
 
@@ -257,6 +258,11 @@ impl Core {
             out.changed.insert(Key::Server);
         }
     }
+}
+
+/// Returns whether a name of a device may stand in a header as that of an instance (RFC 5626 §4.1).
+fn is_urn(text: &str) -> bool {
+    text.starts_with("urn:") && text.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'<' | b'>' | b'"' | b'\\'))
 }
 
 /// Says how a state stands that the server does not have yet: changes are at least five seconds apart (PUB-16), and what

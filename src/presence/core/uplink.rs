@@ -178,6 +178,7 @@ mod tests {
             expires,
             retry_cap,
             account,
+            instance: None,
         };
         let what = Publication { target, from, route, package: PRESENCE, expires, retry_cap, account };
         core.uplink.publisher = Some(Publisher::new(PublicationId(0), what, &mut step));

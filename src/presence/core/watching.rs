@@ -100,6 +100,7 @@ impl Core {
             retry_cap: server.map_or(self.config.retry_cap, |server| server.retry_cap),
             route: server.and_then(Server::route),
             account: self.account,
+            outbound: server.is_some_and(|server| server.register),
         };
         let subscription = SubscriptionInfo {
             state: "trying".to_owned(),

@@ -279,9 +279,10 @@ impl<U: Copy> Endpoint<U> {
         let transport = if client.switched { Transport::Tcp } else { asked };
         if transport.is_stream() {
             let peer = client.peer.clone();
-            let theirs = client.by.filter(|conn| transport == Transport::Tls && self.streams.is_open(*conn));
+            let flow_of = |conn| self.streams.flow(conn).filter(|_| self.streams.is_open(conn));
+            let given = client.by.filter(|conn| flow_of(*conn).is_some_and(|flow| flow.transport == transport));
             let conn =
-                theirs.unwrap_or_else(|| self.open_stream(transport, local.ip(), remote, peer.as_ref(), now, out));
+                given.unwrap_or_else(|| self.open_stream(transport, local.ip(), remote, peer.as_ref(), now, out));
             self.streams.attach(conn, id);
             let local = self.listening_by(transport, local);
             let flow = Flow { transport, local, remote, conn: Some(conn) };

@@ -9,6 +9,7 @@ use rand::{RngExt as _, rngs::StdRng};
 
 use super::Endpoint;
 use crate::sip::{
+    effect::Effect,
     events::seconds,
     header::{Name, delta_seconds},
     message::Message,
@@ -20,7 +21,7 @@ use crate::sip::{
 pub(super) const PING: &[u8] = b"\r\n\r\n";
 /// A ping that is not answered for so long was heard by nobody.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
-/// Seconds between two pings where the peer names none: so few keep even a busy NAT's mapping.
+/// Seconds between two pings where the peer names none (RFC 5626 §4.4.1).
 const USUAL: std::ops::RangeInclusive<f64> = 95.0..=120.0;
 /// Nobody is pinged more often than in so many seconds, whatever was asked for.
 const SHORTEST: u32 = 10;
@@ -42,6 +43,11 @@ impl<U: Copy> Endpoint<U> {
     /// Takes the next connection that was kept alive and is gone, whoever ended it: nothing reaches us by it any more.
     pub fn next_lost_flow(&mut self) -> Option<ConnId> {
         self.lost.pop_front()
+    }
+
+    /// Closes a connection by which somebody is not heard any more, whoever else uses it.
+    pub fn drop_flow(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
+        self.close_stream(conn, now, out);
     }
 
     /// The machine slept, or its addresses changed: what is kept alive is pinged, to see whether it lives.

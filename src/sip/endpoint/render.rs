@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::Range};
 
 use bytes::Bytes;
 
-use super::ContactSlot;
+use super::{ContactSlot, FlowUse};
 use crate::sip::{
     codec::{self, Head},
     ids::{MAGIC_COOKIE, Token},
@@ -56,7 +56,8 @@ pub(super) fn on_the_way(head: &[u8], contact: Option<&ContactSlot>, credentials
     let contact_at = contact.map_or(line, |slot| slot.at.clamp(line, head.len()));
     bytes.extend_from_slice(&head[line..contact_at]);
     if let Some(user) = contact.and_then(|slot| slot.user.as_ref()) {
-        write_contact(&mut bytes, user, sent_by, *transport_param, secure);
+        let flow = contact.and_then(|slot| slot.flow.as_ref()).filter(|_| transport_param.is_some());
+        write_contact(&mut bytes, user, sent_by, *transport_param, secure, flow);
     }
     bytes.extend_from_slice(credentials);
     bytes.extend_from_slice(&head[contact_at..]);
@@ -92,12 +93,25 @@ pub(super) fn renumbered(head: &Bytes, contact: Option<&mut ContactSlot>, seq: u
     [&head[..digits.start], seq.as_bytes(), &head[digits.end..]].concat().into()
 }
 
-/// Writes a whole Contact line.
-fn write_contact(bytes: &mut Vec<u8>, user: &str, address: SocketAddr, transport: Option<Transport>, secure: bool) {
-    bytes.extend_from_slice(b"Contact: <");
+/// Writes a whole Contact line, and what else is said of the connection.
+fn write_contact(
+    bytes: &mut Vec<u8>,
+    user: &str,
+    address: SocketAddr,
+    transport: Option<Transport>,
+    secure: bool,
+    flow: Option<&FlowUse>,
+) {
+    use std::io::Write as _;
     let uri = if secure { secure_contact_uri(user, address) } else { contact_uri(user, address, transport) };
-    bytes.extend_from_slice(uri.as_bytes());
-    bytes.extend_from_slice(b">\r\n");
+    match flow {
+        None => write!(bytes, "Contact: <{uri}>\r\n"),
+        Some(FlowUse::Dialog) => write!(bytes, "Contact: <{uri};ob>\r\n"),
+        Some(FlowUse::Binding(instance)) => {
+            write!(bytes, "Contact: <{uri}>;+sip.instance=\"<{instance}>\";reg-id=1\r\nSupported: outbound, path\r\n")
+        }
+    }
+    .expect("a vector takes every write");
 }
 
 /// Returns the URI at which we are reached, as Contact carries it.
@@ -139,12 +153,12 @@ mod tests {
     #[test]
     fn aut_02_another_number_moves_the_place_of_the_contact() {
         let head = Bytes::from_static(b"NOTIFY sip:a@h SIP/2.0\r\nCSeq: 9 NOTIFY\r\nEvent: presence\r\n\r\n");
-        let mut slot = ContactSlot { at: 40, user: Some("b".into()) };
+        let mut slot = ContactSlot { at: 40, user: Some("b".into()), flow: None };
         assert_eq!((request_uri(&head), seq_of(&head)), ("sip:a@h", Some(9)));
         let next = renumbered(&head, Some(&mut slot), 10);
         assert_eq!(&next[..slot.at], b"NOTIFY sip:a@h SIP/2.0\r\nCSeq: 10 NOTIFY\r\n");
         assert_eq!(&next[slot.at..], b"Event: presence\r\n\r\n");
-        let mut before = ContactSlot { at: 24, user: Some("b".into()) };
+        let mut before = ContactSlot { at: 24, user: Some("b".into()), flow: None };
         renumbered(&head, Some(&mut before), 10);
         assert_eq!(before.at, 24);
         assert_eq!(renumbered(&Bytes::from_static(b"odd"), None, 1), "odd");

@@ -66,6 +66,9 @@ pub struct Wish {
     pub account: Option<AccountId>,
     /// Where a SUBSCRIBE outside a dialog goes first: the value of its Route header, in brackets or not.
     pub route: Option<Uri>,
+    /// Whether NOTIFYs are to come by the connection of the SUBSCRIBE, where that leaves by one (RFC 5626 §4.3): for those
+    /// who are registered that way.
+    pub outbound: bool,
 }
 
 /// One turn in the life of a subscription.

@@ -2,7 +2,7 @@
 
 use super::{Registration, Update};
 use crate::sip::{
-    endpoint::{ALLOW, ContactSlot, Failure, Outgoing},
+    endpoint::{ALLOW, ContactSlot, Failure, FlowUse, Outgoing},
     events::{Step, USER_AGENT, User},
     header::Name,
     series,
@@ -87,7 +87,9 @@ impl Registration {
         let what = &self.what;
         let (target, route) = (&what.registrar, what.route.as_ref());
         let (mut head, attempt) = self.series.begin("REGISTER", target, route, &what.from, &what.address);
-        let contact = Some(ContactSlot { at: head.len(), user: Some(what.contact_user.clone()) });
+        let flow = what.instance.clone().filter(|_| !self.lacks_outbound).map(FlowUse::Binding);
+        let contact = Some(ContactSlot { at: head.len(), user: Some(what.contact_user.clone()), flow });
+        let by = self.bound.as_ref().and_then(|bound| bound.conn);
         head.number(Name::Expires, asked).header(Name::Allow, ALLOW).header(Name::UserAgent, USER_AGENT);
         self.open = Some(Open { asked, hurry: false });
         let ready = series::way(target, route)
@@ -99,7 +101,7 @@ impl Registration {
                 let body = bytes::Bytes::new();
                 // Whoever takes the binding back waits for the outcome, so the number is at hand.
                 let request =
-                    Outgoing { user, method, head, contact, body, plan, peer, by: None, resends, account, last: false };
+                    Outgoing { user, method, head, contact, body, plan, peer, by, resends, account, last: false };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(failure) => self.failed(attempt, failure, step),

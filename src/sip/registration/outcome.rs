@@ -1,7 +1,7 @@
 //! What becomes of a REGISTER that was sent: bindings, refusals, silence (RFC 3261 §10.2, §10.3).
 
 use super::{
-    Registration, Update,
+    Binding, Registration, Update,
     machine::{Bound, Goal, Open},
 };
 use crate::sip::{
@@ -42,7 +42,11 @@ impl Registration {
             Failure::Unauthorized { code, why } => Cause::Unauthorized { code, why },
             failure => Cause::NoAnswer(failure),
         };
+        let silent = cause == Cause::NoAnswer(Failure::Timeout);
         self.give_way(cause, None, step);
+        if let Some(conn) = self.bound.as_ref().and_then(|bound| bound.conn).filter(|_| silent) {
+            step.endpoint.drop_flow(conn, step.now, step.out);
+        }
         if open.hurry {
             self.gate.anew(step.now + retry::spread(step.endpoint.rng(), seconds(3)));
         }
@@ -57,7 +61,7 @@ impl Registration {
         let shut_until = self.gate.opens_at().filter(|at| *at > step.now);
         let at = shut_until.unwrap_or_else(|| {
             self.updates.push_back(Update::Unconfirmed);
-            self.gate.flow_lost(step.now, step.endpoint.rng())
+            self.gate.flow_failed(0, None, step.now, step.endpoint.rng())
         });
         bound.refresh_at = at;
         Some(at)
@@ -74,7 +78,7 @@ impl Registration {
 
     fn accepted(&mut self, open: &Open, flow: Flow, message: &Message<'_>, step: &mut Step<'_>) {
         let now = step.now;
-        let granted = granted(message, &self.what.contact_user, flow).unwrap_or(open.asked).min(open.asked);
+        let granted = granted(message, &self.what, flow).unwrap_or(open.asked).min(open.asked);
         self.lengthened = false;
         if granted == 0 {
             self.bound = None;
@@ -91,6 +95,7 @@ impl Registration {
         }
         let kept = step.endpoint.keep_alive(flow, message, expires_at, now);
         self.bound = Some(Bound { expires_at, refresh_at, conn: flow.conn.filter(|_| kept) });
+        self.by_flow = kept;
         if self.goal == Goal::Bound {
             self.updates.push_back(Update::Registered { expires_at });
         }
@@ -103,6 +108,11 @@ impl Registration {
             (self.asked, self.lengthened) = (longer, true);
             return self.send(step);
         }
+        if code == 439 && self.what.instance.is_some() && !self.lacks_outbound {
+            // RFC 5626 §4.2: the first hop does not know it.
+            self.lacks_outbound = true;
+            return self.send(step);
+        }
         let cause = Cause::Refused { code, offers: refusal::offers(message, code) };
         if refusal::is_final(code) {
             return self.give_up(cause);
@@ -112,7 +122,14 @@ impl Registration {
 
     /// Plans the next attempt.
     fn give_way(&mut self, cause: Cause, not_before: Option<Instant>, step: &mut Step<'_>) {
-        let at = self.gate.failed(not_before, self.what.retry_cap, step.now, step.endpoint.rng());
+        let rng = step.endpoint.rng();
+        let at = if self.by_flow {
+            // One that went down with its flow is the first attempt to come: nothing was tried by another one.
+            let failures = u32::from(cause != Cause::NoAnswer(Failure::Unreachable));
+            self.gate.flow_failed(failures, not_before, step.now, rng)
+        } else {
+            self.gate.failed(not_before, self.what.retry_cap, step.now, rng)
+        };
         self.updates.push_back(Update::Failed { cause, retry_at: Some(at) });
     }
 
@@ -129,17 +146,22 @@ impl Registration {
 
 /// Returns for how long our own binding was granted: what stands with it among all bindings of our address, else what
 /// Expires says (§10.2.4). Malformed seconds count as 3600 (§20.10).
-fn granted(message: &Message<'_>, user: &str, flow: Flow) -> Option<u32> {
+fn granted(message: &Message<'_>, what: &Binding, flow: Flow) -> Option<u32> {
+    let user = &what.contact_user;
     let ours: Vec<String> = [None, Some(Transport::Udp), Some(flow.transport)]
         .into_iter()
         .map(|transport| contact_uri(user, flow.local, transport))
         .chain([secure_contact_uri(user, flow.local)])
         .collect();
     let is_ours = |uri: &UriRef<'_>| ours.iter().any(|our| UriRef::parse(our).is_ok_and(|our| our.equals(uri)));
+    // Whoever routes by the flow may have put another address in.
+    let instance = what.instance.as_ref().map(|instance| format!("\"<{instance}>\""));
+    let is_us =
+        |contact: &NameAddr<'_>| instance.as_deref().is_some_and(|us| contact.params.get("+sip.instance") == Some(us));
     let with_it = message
         .values(Name::Contact)
         .filter_map(|value| NameAddr::parse(value).ok())
-        .find(|contact| is_ours(&contact.uri))
+        .find(|contact| is_ours(&contact.uri) || is_us(contact))
         .and_then(|contact| contact.params.get("expires"))
         .map(|expires| delta_seconds(expires.trim_matches('"').as_bytes()).unwrap_or(3600));
     with_it.or_else(|| message.expires())

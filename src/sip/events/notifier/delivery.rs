@@ -40,7 +40,7 @@ impl Notifier {
         };
         let mut head = served.dialog.request("NOTIFY");
         self.unsaved |= served.is_lasting() && is_worth_saving(served.dialog.local_seq);
-        let contact = ContactSlot { at: head.len(), user: Some(served.contact_user.clone()) };
+        let contact = ContactSlot { at: head.len(), user: Some(served.contact_user.clone()), flow: None };
         match &served.event_id {
             Some(event_id) => head.fmt(Name::Event, format_args!("{};id={event_id}", package.name)),
             None => head.header(Name::Event, package.name),

@@ -119,7 +119,7 @@ impl Publisher {
             head.header(Name::SipIfMatch, tag);
         }
         // PUB-17: a Contact would mean nothing.
-        let contact = Some(ContactSlot { at: head.len(), user: None });
+        let contact = Some(ContactSlot { at: head.len(), user: None, flow: None });
         head.header(Name::UserAgent, USER_AGENT);
         if !body.is_empty() {
             head.header(Name::ContentType, what.package.content_type);

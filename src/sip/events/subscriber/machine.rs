@@ -6,7 +6,7 @@ use super::{Cause, Standing, Subscriber, SubscriptionId, Update, Wish};
 use crate::sip::{
     codec::Head,
     dialog::Dialog,
-    endpoint::{ALLOW, ContactSlot, Failure, Outgoing},
+    endpoint::{ALLOW, ContactSlot, Failure, FlowUse, Outgoing},
     events::{EventPackage, Step, USER_AGENT, User},
     header::Name,
     ids::{self, Token},
@@ -263,7 +263,8 @@ impl Subscriber {
         let Some(sub) = self.slab.get_mut(id) else { return };
         sub.awaited = attempt;
         let EventPackage { name, content_type } = sub.wish.package;
-        let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()) };
+        let flow = sub.wish.outbound.then_some(FlowUse::Dialog);
+        let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()), flow };
         head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
         head.header(Name::AllowEvents, name).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
         let target = sub.wish.target.as_ref();

@@ -1,0 +1,184 @@
+//! A binding by a connection of ours, and by another when that is gone: TRN-26.
+
+use sippresence::presence::core::Input;
+
+use crate::{
+    registrar::{DEVICE, Registrar},
+    support::{Did, answer, header, notify_for},
+};
+
+const HOUR: u64 = 3_600_000;
+const OUTBOUND: &str = "Require: outbound\r\n";
+
+fn contact() -> String {
+    format!("<sip:bob@192.0.2.20:5060;transport=tcp>;+sip.instance=\"<{DEVICE}>\";reg-id=1")
+}
+
+#[test]
+fn trn_26_a_register_by_a_stream_names_the_instance_and_the_flow() {
+    let (_, register) = Registrar::new();
+    let branch = register.split("branch=").nth(1).unwrap().split(';').next().unwrap();
+    let tag = header(&register, "From").unwrap().split("tag=").nth(1).unwrap();
+    let expected = format!(
+        "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.20:5060;branch={branch};keep\r\n\
+         Max-Forwards: 70\r\nRoute: <sip:192.0.2.100:5060;transport=tcp;lr>\r\nFrom: <sip:bob@example.com>;tag={tag}\r\n\
+         To: <sip:bob@example.com>\r\nCall-ID: {}\r\nCSeq: 1 REGISTER\r\nContact: {}\r\nSupported: outbound, path\r\n\
+         Expires: 3600\r\nAllow: NOTIFY, OPTIONS, SUBSCRIBE\r\nUser-Agent: sippresence/0.1\r\nContent-Length: 0\r\n\r\n",
+        header(&register, "Call-ID").unwrap(),
+        contact(),
+    );
+    assert_eq!(register, expected);
+}
+
+#[test]
+fn trn_26_datagrams_have_no_flow() {
+    let mut registrar = Registrar::by("udp");
+    let register = registrar.bench.only();
+    assert_eq!(header(&register, "Contact"), Some("<sip:bob@192.0.2.20:5060>"));
+    assert_eq!(header(&register, "Supported"), None);
+    registrar.bench.watch("sip:alice@example.com");
+    assert_eq!(header(&registrar.bench.only(), "Contact"), Some("<sip:bob@192.0.2.20:5060>"));
+}
+
+#[test]
+fn trn_26_a_refresh_keeps_the_instance_the_flow_and_the_connection() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    let refresh = registrar.refresh(HOUR);
+    assert_eq!((header(&refresh, "Contact"), header(&refresh, "CSeq")), (Some(&*contact()), Some("2 REGISTER")));
+    // Who routes by the flow may name another address; the time is that of our instance.
+    let theirs = contact().replace("192.0.2.20:5060", "198.51.100.7:1024");
+    let others = "Contact: <sip:bob@192.0.2.99>;expires=7";
+    registrar.accept(&refresh, "", &format!("{OUTBOUND}{others}, {theirs};expires=600\r\n"));
+    let at = registrar.bench.ms;
+    registrar.refresh(at + 600_000);
+}
+
+#[test]
+fn trn_26_a_subscription_of_who_is_registered_has_its_notifications_come_by_the_same_flow() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    registrar.bench.watch("sip:alice@example.com");
+    let [(_, Did::Wrote { conn, text })] = &registrar.bench.did()[..] else { panic!("no SUBSCRIBE") };
+    assert_eq!((*conn, header(text, "Contact")), (registrar.conn, Some("<sip:bob@192.0.2.20:5060;transport=tcp;ob>")));
+    // Elsewhere nobody knows of it.
+    registrar.bench.watch("sip:carol@192.0.2.30;transport=tcp");
+    let [(_, Did::Opening { conn, .. })] = registrar.bench.did()[..] else { panic!("no connection") };
+    registrar.bench.connected(conn, "192.0.2.30:5060");
+    let text = registrar.bench.only();
+    assert_eq!(header(&text, "Contact"), Some("<sip:bob@192.0.2.20:5060;transport=tcp>"));
+}
+
+#[test]
+fn trn_26_a_flow_that_is_gone_is_replaced_by_another_one_after_15_to_30_seconds() {
+    let mut pauses = Vec::new();
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    for round in 1..=20 {
+        registrar.bench.run_until(registrar.bench.ms + 50_000);
+        let (conn, gone_at) = (registrar.conn, registrar.bench.ms);
+        registrar.bench.feed(Input::Closed(conn));
+        assert_eq!(registrar.registration().state, "unsure");
+        let (register, at) = registrar.reconnected(HOUR);
+        assert_ne!(registrar.conn, conn);
+        assert_eq!((header(&register, "Contact"), header(&register, "Expires")), (Some(&*contact()), Some("3600")));
+        assert_eq!(header(&register, "CSeq").unwrap(), format!("{} REGISTER", round + 1));
+        registrar.accept(&register, "", OUTBOUND);
+        assert_eq!(registrar.registration().state, "standing");
+        pauses.push(at - gone_at);
+    }
+    assert!(pauses.iter().all(|pause| (15_000..=30_001).contains(pause)), "{pauses:?}");
+    assert!(pauses.iter().max().unwrap() - pauses.iter().min().unwrap() > 7_000, "they are drawn: {pauses:?}");
+}
+
+#[test]
+fn trn_26_each_failure_to_form_a_flow_doubles_the_pause_up_to_half_an_hour() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    registrar.bench.feed(Input::Closed(registrar.conn));
+    let mut before = 0;
+    for longest in [30_000, 60_000, 120_000, 240_000, 480_000, 960_000, 1_800_000, 1_800_000, 1_800_000] {
+        let (at, did) = registrar.next_until(10 * HOUR);
+        let Did::Opening { conn, .. } = did else { panic!("{did:?}") };
+        let pause = at - before;
+        assert!((longest / 2..=longest + 1).contains(&pause), "{pause} for {longest}");
+        registrar.bench.feed(Input::Closed(conn));
+        before = at;
+    }
+    // What stood was kept until its end, and nothing is left of it.
+    assert_eq!(registrar.registration().state, "waiting");
+    // One success, and all is as it was.
+    let (register, _) = registrar.reconnected(10 * HOUR);
+    registrar.accept(&register, "", OUTBOUND);
+    let gone_at = registrar.bench.ms;
+    registrar.bench.feed(Input::Closed(registrar.conn));
+    let (_, at) = registrar.reconnected(10 * HOUR);
+    assert!((15_000..=30_001).contains(&(at - gone_at)), "{at}");
+}
+
+#[test]
+fn trn_26_a_server_that_forbids_it_is_not_asked_before() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    let refresh = registrar.refresh(HOUR);
+    registrar.bench.tcp(registrar.conn, &answer(&refresh, "503 Service Unavailable", "Retry-After: 500\r\n"));
+    let refused_at = registrar.bench.ms;
+    registrar.bench.feed(Input::Closed(registrar.conn));
+    let (_, at) = registrar.reconnected(2 * HOUR);
+    assert_eq!(at, refused_at + 500_000);
+}
+
+#[test]
+fn trn_26_a_refresh_that_nobody_answers_ends_the_flow() {
+    let mut registrar = Registrar::registered("", "Require: outbound\r\nFlow-Timer: 4000\r\n");
+    let conn = registrar.conn;
+    registrar.refresh(HOUR);
+    let asked_at = registrar.bench.ms;
+    assert_eq!(registrar.next_until(HOUR), (asked_at + 32_000, Did::Closed { conn }));
+    assert_eq!(registrar.registration().state, "waiting");
+    let (register, at) = registrar.reconnected(2 * HOUR);
+    assert!((30_000..=60_001).contains(&(at - asked_at - 32_000)), "{at}");
+    assert_eq!(header(&register, "Contact"), Some(&*contact()));
+}
+
+#[test]
+fn trn_26_subscriptions_by_the_flow_follow_the_binding_to_the_next() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    let id = registrar.bench.watch("sip:alice@example.com");
+    let subscribe = registrar.bench.only();
+    let alice = "Contact: <sip:alice@192.0.2.100:5060;transport=tcp>\r\nExpires: 3600\r\n";
+    registrar.bench.tcp(registrar.conn, &answer(&subscribe, "200 OK", alice));
+    let notify = notify_for(&subscribe, 1, "active;expires=3600").replace("UDP", "TCP");
+    registrar.bench.tcp(registrar.conn, &notify.replace("192.0.2.10:5060>", "192.0.2.100:5060;transport=tcp>"));
+    registrar.bench.did();
+    registrar.bench.feed(Input::Closed(registrar.conn));
+    let (register, at) = registrar.reconnected(HOUR);
+    assert!(register.starts_with("REGISTER "), "{register}");
+    registrar.accept(&register, "", OUTBOUND);
+    let (asked_at, did) = registrar.next_until(HOUR);
+    let Did::Wrote { conn, text } = did else { panic!("{did:?}") };
+    assert!(asked_at <= at + 3_001 && conn == registrar.conn, "{asked_at}");
+    assert_eq!(header(&text, "Call-ID"), header(&subscribe, "Call-ID"));
+    assert_eq!(header(&text, "Contact"), Some("<sip:bob@192.0.2.20:5060;transport=tcp;ob>"));
+    assert_eq!(registrar.bench.core.state(id).unwrap().subscription.as_ref().unwrap().state, "active");
+}
+
+#[test]
+fn trn_26_a_first_hop_without_outbound_is_registered_by_without_it() {
+    let (mut registrar, register) = Registrar::new();
+    registrar.bench.tcp(registrar.conn, &answer(&register, "439 First Hop Lacks Outbound Support", ""));
+    let plain = registrar.bench.only();
+    assert_eq!(header(&plain, "Contact"), Some("<sip:bob@192.0.2.20:5060;transport=tcp>"));
+    assert_eq!((header(&plain, "Supported"), header(&plain, "CSeq")), (None, Some("2 REGISTER")));
+    registrar.accept(&plain, ";keep=1000", "");
+    // It is remembered, and said but once.
+    let refresh = registrar.refresh(HOUR);
+    assert_eq!(header(&refresh, "Supported"), None);
+    registrar.bench.tcp(registrar.conn, &answer(&refresh, "439 First Hop Lacks Outbound Support", ""));
+    assert_eq!(registrar.bench.did(), []);
+    assert_eq!(registrar.registration().state, "waiting");
+}
+
+#[test]
+fn trn_26_a_binding_that_is_taken_back_does_not_wait_for_its_flow() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    registrar.bench.feed(Input::Closed(registrar.conn));
+    registrar.bench.act(sippresence::presence::core::Core::go_offline);
+    let end = registrar.connected();
+    assert_eq!((header(&end, "Contact"), header(&end, "Expires")), (Some(&*contact()), Some("0")));
+}
