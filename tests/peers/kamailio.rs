@@ -56,7 +56,7 @@ const USERS: [&str; 3] = ["alice", "bob", "carol"];
 /// How a server is to be.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the server's")]
-struct How {
+pub(super) struct How {
     auth: bool,
     sha256: bool,
     /// Whether everybody may watch everybody.
@@ -65,17 +65,20 @@ struct How {
     publishes: bool,
     /// Whether it listens for TLS, on a port beside.
     tls: bool,
+    /// Whether it speaks Outbound, and wants a ping every ten seconds.
+    outbound: bool,
 }
 
-const USUAL: How = How { auth: true, sha256: false, open: true, publishes: true, tls: false };
+const USUAL: How = How { auth: true, sha256: false, open: true, publishes: true, tls: false, outbound: false };
+pub(super) const WITH_OUTBOUND: How = How { outbound: true, ..USUAL };
 const BY_TLS: How = How { tls: true, ..USUAL };
 
 /// A running Kamailio with users alice, bob and carol, whose passwords are `alice-pw` and so on, in the domain
 /// `sip.test`.
-struct Kamailio {
+pub(super) struct Kamailio {
     folder: TempDir,
     process: Process,
-    port: u16,
+    pub(super) port: u16,
     tls_port: u16,
     how: How,
 }
@@ -84,7 +87,7 @@ struct Kamailio {
 const LEAVE: Duration = Duration::from_secs(5);
 
 impl Kamailio {
-    fn start(peer: &Peer, how: How) -> Self {
+    pub(super) fn start(peer: &Peer, how: How) -> Self {
         let folder = tempfile::tempdir().unwrap();
         make_tables(folder.path());
         if how.tls {
@@ -172,6 +175,9 @@ fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) ->
     }
     if how.sha256 {
         define("WITH_SHA256", "");
+    }
+    if how.outbound {
+        define("WITH_OUTBOUND", "");
     }
     if how.tls {
         define("WITH_TLS", "");

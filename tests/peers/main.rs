@@ -8,6 +8,7 @@
 mod baresip;
 mod dnsmasq;
 mod kamailio;
+mod outbound;
 mod sipp;
 mod support;
 
@@ -23,6 +24,7 @@ fn main() {
         (Peer::find_baresip(), baresip::TESTS),
         (Peer::find("sipp"), sipp::TESTS),
         (Peer::find_kamailio(), kamailio::TESTS),
+        (Peer::find_kamailio(), outbound::TESTS),
         (Peer::find_baresip().and_then(|_| Peer::find_kamailio()), kamailio::WITH_BARESIP),
         (Peer::find_dnsmasq(), dnsmasq::TESTS),
     ];
