@@ -245,6 +245,8 @@ pub struct Endpoint<U> {
     failures: VecDeque<(U, Failure)>,
     /// Connections that were kept alive and are gone.
     lost: VecDeque<ConnId>,
+    /// The connection that our binding was made by.
+    home: Option<ConnId>,
     counters: Counters,
     queries: u64,
 }
@@ -266,6 +268,7 @@ impl<U: Copy> Endpoint<U> {
             returns: Returns::default(),
             failures: VecDeque::new(),
             lost: VecDeque::new(),
+            home: None,
             counters: Counters::default(),
             queries: 0,
         }

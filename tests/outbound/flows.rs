@@ -1,9 +1,9 @@
 //! A binding by a connection of ours, and by another when that is gone: TRN-26.
 
-use sippresence::presence::core::Input;
+use sippresence::presence::core::{Core, Input, WatchId};
 
 use crate::{
-    registrar::{DEVICE, Registrar},
+    registrar::{DEVICE, Registrar, SERVER},
     support::{Did, answer, header, notify_for},
 };
 
@@ -12,6 +12,18 @@ const OUTBOUND: &str = "Require: outbound\r\n";
 
 fn contact() -> String {
     format!("<sip:bob@192.0.2.20:5060;transport=tcp>;+sip.instance=\"<{DEVICE}>\";reg-id=1")
+}
+
+/// Bob watches alice by his connection.
+fn watching(registrar: &mut Registrar) -> (WatchId, String) {
+    let id = registrar.bench.watch("sip:alice@example.com");
+    let subscribe = registrar.bench.only();
+    let alice = "Contact: <sip:alice@192.0.2.100:5060;transport=tcp>\r\nExpires: 3600\r\n";
+    registrar.bench.tcp(registrar.conn, &answer(&subscribe, "200 OK", alice));
+    let notify = notify_for(&subscribe, 1, "active;expires=3600").replace("UDP", "TCP");
+    registrar.bench.tcp(registrar.conn, &notify.replace("192.0.2.10:5060>", "192.0.2.100:5060;transport=tcp>"));
+    registrar.bench.did();
+    (id, subscribe)
 }
 
 #[test]
@@ -65,6 +77,32 @@ fn trn_26_a_subscription_of_who_is_registered_has_its_notifications_come_by_the_
     registrar.bench.connected(conn, "192.0.2.30:5060");
     let text = registrar.bench.only();
     assert_eq!(header(&text, "Contact"), Some("<sip:bob@192.0.2.20:5060;transport=tcp>"));
+}
+
+#[test]
+fn trn_26_of_several_servers_the_one_with_the_flow_is_asked_while_it_stands() {
+    let mut registrar = Registrar::through("sip:proxy.example.com:5060;transport=tcp");
+    registrar.found_at(SERVER);
+    let register = registrar.connected();
+    registrar.accept(&register, "", "Require: outbound\r\nFlow-Timer: 4000\r\n");
+    let home = registrar.conn;
+    for method in ["SUBSCRIBE ", "REGISTER "] {
+        if method == "SUBSCRIBE " {
+            registrar.bench.watch("sip:alice@example.com");
+        } else {
+            registrar.bench.run_until_it_acts(HOUR);
+        }
+        registrar.found_at("192.0.2.101:5060");
+        let [(_, Did::Wrote { conn, text })] = &registrar.bench.did()[..] else { panic!("no {method}") };
+        assert!(*conn == home && text.starts_with(method), "{text}");
+        registrar.bench.tcp(home, &answer(text, "403 Forbidden", ""));
+        registrar.bench.did();
+    }
+    registrar.bench.feed(Input::Closed(home));
+    registrar.bench.watch("sip:carol@example.com");
+    registrar.found_at("192.0.2.101:5060");
+    let [(_, Did::Opening { remote, .. })] = registrar.bench.did()[..] else { panic!("no connection") };
+    assert_eq!(remote, "192.0.2.101:5060".parse().unwrap());
 }
 
 #[test]
@@ -137,15 +175,9 @@ fn trn_26_a_refresh_that_nobody_answers_ends_the_flow() {
 }
 
 #[test]
-fn trn_26_subscriptions_by_the_flow_follow_the_binding_to_the_next() {
+fn trn_26_subscriptions_by_the_flow_are_made_anew_by_the_next_after_the_binding() {
     let mut registrar = Registrar::registered("", OUTBOUND);
-    let id = registrar.bench.watch("sip:alice@example.com");
-    let subscribe = registrar.bench.only();
-    let alice = "Contact: <sip:alice@192.0.2.100:5060;transport=tcp>\r\nExpires: 3600\r\n";
-    registrar.bench.tcp(registrar.conn, &answer(&subscribe, "200 OK", alice));
-    let notify = notify_for(&subscribe, 1, "active;expires=3600").replace("UDP", "TCP");
-    registrar.bench.tcp(registrar.conn, &notify.replace("192.0.2.10:5060>", "192.0.2.100:5060;transport=tcp>"));
-    registrar.bench.did();
+    let (id, subscribe) = watching(&mut registrar);
     registrar.bench.feed(Input::Closed(registrar.conn));
     let (register, at) = registrar.reconnected(HOUR);
     assert!(register.starts_with("REGISTER "), "{register}");
@@ -153,9 +185,27 @@ fn trn_26_subscriptions_by_the_flow_follow_the_binding_to_the_next() {
     let (asked_at, did) = registrar.next_until(HOUR);
     let Did::Wrote { conn, text } = did else { panic!("{did:?}") };
     assert!(asked_at <= at + 3_001 && conn == registrar.conn, "{asked_at}");
-    assert_eq!(header(&text, "Call-ID"), header(&subscribe, "Call-ID"));
+    assert_ne!(header(&text, "Call-ID"), header(&subscribe, "Call-ID"));
     assert_eq!(header(&text, "Contact"), Some("<sip:bob@192.0.2.20:5060;transport=tcp;ob>"));
-    assert_eq!(registrar.bench.core.state(id).unwrap().subscription.as_ref().unwrap().state, "active");
+    assert_eq!(registrar.bench.core.state(id).unwrap().subscription.as_ref().unwrap().state, "subscribing");
+}
+
+#[test]
+fn trn_26_a_refresh_whose_route_leads_by_a_flow_that_failed_makes_the_subscription_anew() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    let (_, subscribe) = watching(&mut registrar);
+    let refresh = loop {
+        match registrar.next_until(HOUR) {
+            (_, Did::Wrote { text, .. }) if text == "\r\n\r\n" => registrar.pong(),
+            (_, Did::Wrote { text, .. }) if text.starts_with("SUBSCRIBE ") => break text,
+            (_, Did::Wrote { text, .. }) => registrar.accept(&text, "", OUTBOUND),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(header(&refresh, "Call-ID"), header(&subscribe, "Call-ID"));
+    registrar.bench.tcp(registrar.conn, &answer(&refresh, "430 Flow Failed", ""));
+    let anew = registrar.bench.only();
+    assert_ne!(header(&anew, "Call-ID"), header(&subscribe, "Call-ID"));
 }
 
 #[test]
@@ -178,7 +228,7 @@ fn trn_26_a_first_hop_without_outbound_is_registered_by_without_it() {
 fn trn_26_a_binding_that_is_taken_back_does_not_wait_for_its_flow() {
     let mut registrar = Registrar::registered("", OUTBOUND);
     registrar.bench.feed(Input::Closed(registrar.conn));
-    registrar.bench.act(sippresence::presence::core::Core::go_offline);
+    registrar.bench.act(Core::go_offline);
     let end = registrar.connected();
     assert_eq!((header(&end, "Contact"), header(&end, "Expires")), (Some(&*contact()), Some("0")));
 }

@@ -2,7 +2,7 @@
 
 use sippresence::{
     presence::core::{Core, CoreConfig, Input, Link, Server},
-    sip::transport::ConnId,
+    sip::{locate::Answer, transport::ConnId},
 };
 
 use crate::support::{BOB, Bench, Did, answer, config};
@@ -21,7 +21,12 @@ pub(crate) struct Registrar {
 impl Registrar {
     /// Bob begins, by some transport.
     pub(crate) fn by(transport: &str) -> Self {
-        let proxy = format!("sip:{SERVER};transport={transport}").parse().unwrap();
+        Self::through(&format!("sip:{SERVER};transport={transport}"))
+    }
+
+    /// Bob begins, through some proxy.
+    pub(crate) fn through(proxy: &str) -> Self {
+        let proxy = proxy.parse().unwrap();
         let server = Server { register: true, ..Server::new(Some(proxy)) };
         let address = "sip:bob@example.com".parse().unwrap();
         let mut bench = Bench::with(CoreConfig { address, server: Some(server), ..config(BOB) });
@@ -51,6 +56,14 @@ impl Registrar {
         self.conn = conn;
         self.bench.connected(conn, SERVER);
         self.bench.only()
+    }
+
+    /// Answers the look-up that bob waits for with one address.
+    pub(crate) fn found_at(&mut self, address: &str) {
+        let did = self.bench.did();
+        let [(_, Did::Asked { query, .. })] = did[..] else { panic!("no look-up: {did:?}") };
+        let answer = Ok(Answer::Addresses(vec![address.parse().unwrap()]));
+        self.bench.feed(Input::Resolved { query, answer });
     }
 
     /// Lets time pass until bob opens another connection, and has it stand; returns what he says first by it, and when.

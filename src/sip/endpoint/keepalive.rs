@@ -45,6 +45,17 @@ impl<U: Copy> Endpoint<U> {
         self.lost.pop_front()
     }
 
+    /// Says by which connection our binding was made, if it was by one that is kept alive.
+    pub fn set_home(&mut self, conn: Option<ConnId>) {
+        self.home = conn;
+    }
+
+    /// Returns the connection by which what is for us comes, while it stands: what begins a dialog with our server goes by it
+    /// too, whichever of several servers a look-up would find (RFC 5626 §4.3).
+    pub fn home(&self) -> Option<ConnId> {
+        self.home.filter(|conn| self.streams.is_open(*conn))
+    }
+
     /// Closes a connection by which somebody is not heard any more, whoever else uses it.
     pub fn drop_flow(&mut self, conn: ConnId, now: Instant, out: &mut Vec<Effect>) {
         self.close_stream(conn, now, out);

@@ -94,7 +94,9 @@ impl Registration {
             refresh_at = now + retry::spread(step.endpoint.rng(), seconds(3));
         }
         let kept = step.endpoint.keep_alive(flow, message, expires_at, now);
-        self.bound = Some(Bound { expires_at, refresh_at, conn: flow.conn.filter(|_| kept) });
+        let conn = flow.conn.filter(|_| kept);
+        step.endpoint.set_home(conn);
+        self.bound = Some(Bound { expires_at, refresh_at, conn });
         self.by_flow = kept;
         if self.goal == Goal::Bound {
             self.updates.push_back(Update::Registered { expires_at });

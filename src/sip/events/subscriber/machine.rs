@@ -264,6 +264,9 @@ impl Subscriber {
         sub.awaited = attempt;
         let EventPackage { name, content_type } = sub.wish.package;
         let flow = sub.wish.outbound.then_some(FlowUse::Dialog);
+        // Within a dialog its route leads the way.
+        let begins = matches!(sub.state, State::Subscribing { .. });
+        let by = step.endpoint.home().filter(|_| flow.is_some() && begins);
         let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()), flow };
         head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
         head.header(Name::AllowEvents, name).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
@@ -288,8 +291,7 @@ impl Subscriber {
                 let contact = Some(contact);
                 // Who unsubscribes waits for the outcome, so the number is at hand.
                 let (method, account, last) = ("SUBSCRIBE", sub.wish.account, false);
-                let request =
-                    Outgoing { user, method, head, contact, body, plan, peer, by: None, resends, account, last };
+                let request = Outgoing { user, method, head, contact, body, plan, peer, by, resends, account, last };
                 step.endpoint.request(request, step.now, step.out);
             }
             Err(error) => self.failed(id, attempt, Failure::Resolve(error.to_string()), step),

@@ -75,11 +75,19 @@ impl Subscriber {
             let soon = at + retry::spread(step.endpoint.rng(), Duration::from_secs(3));
             let Some(sub) = self.slab.get_mut(id) else { continue };
             sub.conn = None;
-            if let State::Established { refresh_at, refresh: None, not_before, .. } = &mut sub.state {
-                *refresh_at = not_before.map_or(soon, |at| at.max(soon));
-                self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+            let outbound = sub.wish.outbound;
+            let State::Established { refresh_at, refresh, not_before, .. } = &mut sub.state else { continue };
+            let (at, not_before) = (not_before.map_or(soon, |at| at.max(soon)), *not_before);
+            if outbound {
+                // The route of its dialog leads by what is gone, and no refresh changes a route.
+                self.enter(id, State::Waiting { retry_at: at, not_before }, step.now);
+            } else if refresh.is_none() {
+                *refresh_at = at;
                 self.rearm(id);
+            } else {
+                continue;
             }
+            self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
         }
     }
 
@@ -104,9 +112,9 @@ impl Subscriber {
         let not_before = refusal::not_before(message, code, now);
         let cause = Cause::Refused { code, offers: refusal::offers(message, code) };
         match &mut sub.state {
-            State::Established { .. } if !OVER.contains(&class) => self.refresh_refused(id, not_before, step),
-            State::Established { .. } if code == 481 => {
-                // The notifier has forgotten us, as after a restart: a new subscription at once.
+            State::Established { .. } if matches!(code, 430 | 481) => {
+                // The notifier has forgotten us, as after a restart, or the flow is gone that the dialog's route leads by
+                // (RFC 5626 §5.3): a new subscription at once.
                 self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
                 if sub.backoff.may_go_at_once(now) {
                     self.attempt(id, step);
@@ -114,6 +122,7 @@ impl Subscriber {
                     self.give_way(id, cause, not_before, step);
                 }
             }
+            State::Established { .. } if !OVER.contains(&class) => self.refresh_refused(id, not_before, step),
             State::Subscribing { .. } | State::Established { .. } if FINAL.contains(&class) => {
                 self.updates.push_back((SubscriptionId(id), Update::Failed { cause, retry_at: None }));
                 self.enter(id, State::Over, now);
