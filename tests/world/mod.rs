@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, reason = "each test uses its part")]
 
 pub mod net;
+pub mod server;
 
 use std::{
     collections::{BTreeSet, VecDeque},

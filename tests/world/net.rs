@@ -1,4 +1,5 @@
-//! Cores joined by a network that loses, doubles, delays and reorders datagrams, by a seed.
+//! Cores, and a presence server if there is one, joined by a network that loses, doubles, delays and reorders datagrams,
+//! by a seed.
 
 use std::{
     cmp::Reverse,
@@ -13,7 +14,10 @@ use sippresence::{
     sip::effect::Effect,
 };
 
-use super::{moment, ms};
+use super::{
+    moment, ms,
+    server::{Letters, Server},
+};
 
 /// What the network does to datagrams.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,7 @@ pub struct World {
     pub rng: StdRng,
     after: Duration,
     cores: BTreeMap<SocketAddr, Core>,
+    server: Option<(SocketAddr, Server)>,
     /// What each core wrote down last.
     saved: BTreeMap<SocketAddr, SavedServing>,
     on_the_way: BinaryHeap<Datagram>,
@@ -47,6 +52,7 @@ impl World {
             rng: StdRng::seed_from_u64(seed),
             after: Duration::ZERO,
             cores: BTreeMap::new(),
+            server: None,
             saved: BTreeMap::new(),
             on_the_way: BinaryHeap::new(),
             numbered: 0,
@@ -63,6 +69,21 @@ impl World {
 
     /// Starts a core at its address; one that ran there is gone without a word.
     pub fn start(&mut self, config: CoreConfig) -> SocketAddr {
+        let address = self.make(config);
+        self.act(address, Core::begin);
+        address
+    }
+
+    /// Starts the presence server.
+    pub fn serve(&mut self, address: SocketAddr) {
+        self.server = Some((address, Server::new(address)));
+    }
+
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server.as_mut().unwrap().1
+    }
+
+    fn make(&mut self, config: CoreConfig) -> SocketAddr {
         let address = config.locals[0];
         let rng = StdRng::seed_from_u64(self.rng.random());
         self.cores.insert(address, Core::new(config, rng, self.now()).unwrap());
@@ -77,7 +98,7 @@ impl World {
         let before = &self.cores[&address];
         let published = before.own().published.clone();
         let saved = if crashed { self.saved.get(&address).cloned() } else { Some(before.saved(now)) };
-        self.start(config);
+        self.make(config);
         self.act(address, |core, now, out| {
             if let Some(published) = published {
                 core.restore_published(published, now, out);
@@ -85,6 +106,7 @@ impl World {
             if let Some(saved) = saved {
                 core.restore(&saved, crashed, now, out);
             }
+            core.begin(now, out);
         });
     }
 
@@ -124,6 +146,12 @@ impl World {
         done
     }
 
+    fn post(&mut self, from: SocketAddr, letters: Letters) {
+        for (to, text) in letters {
+            self.carry(from, to, text.as_bytes());
+        }
+    }
+
     fn carry(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let copies = if self.rng.random_bool(self.weather.doubled) { 2 } else { 1 };
         for _ in 0..copies {
@@ -147,15 +175,24 @@ impl World {
             let timer =
                 self.cores.iter().filter_map(|(address, core)| Some((core.deadline()?.since(origin), *address))).min();
             let datagram = self.on_the_way.peek().map(|Reverse((due, ..))| *due);
-            let next = [timer.map(|(at, _)| at), datagram].into_iter().flatten().min();
+            let at_server = self.server.as_ref().and_then(|(_, server)| server.deadline());
+            let next = [timer.map(|(at, _)| at), datagram, at_server].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.after = self.after.max(next);
             if datagram.is_some_and(|due| due <= self.after) {
                 let Some(Reverse((_, _, from, to, bytes))) = self.on_the_way.pop() else { continue };
-                if self.cores.contains_key(&to) {
+                let now = self.after;
+                if let Some((_, server)) = self.server.as_mut().filter(|(address, _)| *address == to) {
+                    let letters = server.receive(from, &bytes, now);
+                    self.post(to, letters);
+                } else if self.cores.contains_key(&to) {
                     let input = Input::Datagram { local: to, remote: from, bytes: &bytes };
                     self.act(to, |core, now, out| core.handle(input, now, out));
                 }
+            } else if at_server.is_some_and(|due| due <= self.after) {
+                let (address, server) = self.server.as_mut().unwrap();
+                let (address, letters) = (*address, server.tick(self.after));
+                self.post(address, letters);
             } else if let Some((_, address)) = timer {
                 self.act(address, |core, now, out| core.handle(Input::Tick, now, out));
             }
