@@ -8,13 +8,10 @@ use std::fmt;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
-use super::output::{clock_at, shown_name, symbol, why};
-use crate::{
-    client::{Activity, PresentityState, text::visible},
-    presence::{
-        event::StatusWord,
-        status::{did_you_mean, most_like},
-    },
+use crate::client::{
+    Activity, PresentityState, StatusWord, did_you_mean, most_like,
+    shown::{clock as clock_at, name as shown_name, symbol, why},
+    text::visible,
 };
 
 /// How each state is to be written.

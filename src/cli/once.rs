@@ -5,17 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    Context, Exit, Failed,
-    args::Set,
-    looking,
-    output::clock_until,
-    progress::Progress,
-    set::{refusal, words},
-};
+use super::{Context, Exit, Failed, args::Set, looking, output::clock_until, progress::Progress, set::refusal};
 use crate::{
     agent::{self, AgentError, Configured, Place, Wish},
-    client::{PresenceClient, text},
+    client::{PresenceClient, shown::layer_words as words, text},
     config::format_duration,
     control::{Connection, Reply},
 };

@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use jiff::{SignedDuration, Timestamp, Zoned};
+use jiff::{Timestamp, Zoned};
 
 use self::{row::Row, status::clear_status};
 use super::{
@@ -18,7 +18,11 @@ use super::{
     exit::{Exit, Failed},
     format::Format,
 };
-use crate::client::{Freshness, Line, PresenceStatus, PresentityState, WatcherGrade, WatcherInfo, text};
+use crate::client::{
+    Line, PresentityState, WatcherInfo,
+    shown::{self, Tone},
+    text,
+};
 
 pub(super) use self::{
     agent::{object, table},
@@ -111,13 +115,13 @@ impl Output {
     pub(super) fn document(self, line: &Line, several: bool) -> Result<(), Closed> {
         let Some(document) = &line.document else {
             if let Some(state) = line.to_state() {
-                let why = why(&state).map(|why| format!(" [{}]", text::visible(&why))).unwrap_or_default();
-                self.tell(&format!("{}: no document, {}{why}", shown_name(&state), text::visible(&state.headline())));
+                let why = shown::why(&state).map(|why| format!(" [{}]", text::visible(&why))).unwrap_or_default();
+                self.tell(&format!("{}: no document, {}{why}", shown::name(&state), text::visible(&state.headline())));
             }
             return Ok(());
         };
         if several && let Some(state) = line.to_state() {
-            self.tell(&format!("{}:", shown_name(&state)));
+            self.tell(&format!("{}:", shown::name(&state)));
         }
         let ended = document.ends_with('\n') || !(several || self.terminal);
         let end: &[u8] = if ended { b"" } else { b"\n" };
@@ -159,11 +163,11 @@ impl Output {
     fn human(self, line: &Line, with_time: bool) -> Option<String> {
         let state = line.to_state()?;
         let time = if with_time { format!("{}  ", clock(line.ts, "%H:%M:%S")) } else { String::new() };
-        let name = shown_name(&state);
-        let symbol = if self.terminal { format!("{} ", symbol(&state)) } else { String::new() };
+        let name = shown::name(&state);
+        let symbol = if self.terminal { format!("{} ", shown::symbol(&state)) } else { String::new() };
         let headline = text::visible(&state.headline());
         let since = state.since.filter(|_| state.status().is_some()).map(|at| format!("since {}", clock(at, "%H:%M")));
-        let why = why(&state).map(|reason| format!("[{}]", text::visible(&reason)));
+        let why = shown::why(&state).map(|reason| format!("[{}]", text::visible(&reason)));
         if !self.terminal {
             let tail = [vec![String::new()], since.into_iter().chain(why).collect()].concat().join("\t");
             return Some(format!("{time}{name}\t{headline}{tail}"));
@@ -175,14 +179,13 @@ impl Output {
     }
 
     fn paint(self, text: &str, state: &PresentityState) -> String {
-        let code = match (state.freshness, state.status()) {
+        let code = match Tone::of(state) {
             _ if !self.color => return text.to_owned(),
-            (Freshness::Fresh, Some(PresenceStatus::Available | PresenceStatus::Custom(_))) => "32",
-            (Freshness::Fresh, Some(PresenceStatus::Busy | PresenceStatus::InCall)) => "33",
-            (Freshness::Fresh, Some(PresenceStatus::Away)) => "36",
-            (Freshness::Fresh, Some(PresenceStatus::DoNotDisturb))
-            | (Freshness::Failed(_) | Freshness::Rejected, _) => "31",
-            _ => "2",
+            Tone::Good => "32",
+            Tone::Busy => "33",
+            Tone::Away => "36",
+            Tone::Bad => "31",
+            Tone::Quiet => "2",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
@@ -195,9 +198,9 @@ impl Output {
             }
             return Ok(());
         }
-        let widest = watchers.iter().map(|w| text::width(&shown_watcher(w))).max().unwrap_or_default().min(50);
+        let widest = watchers.iter().map(|w| text::width(&shown::watcher(w))).max().unwrap_or_default().min(50);
         for watcher in watchers {
-            let name = shown_watcher(watcher);
+            let name = shown::watcher(watcher);
             let pad = " ".repeat(widest.saturating_sub(text::width(&name)));
             let since = watcher.since.map(|since| format!("  since {}", clock(since, "%H:%M"))).unwrap_or_default();
             let state = if watcher.state == "pending" { "waits for your approval" } else { &watcher.state };
@@ -215,63 +218,12 @@ pub(super) fn log_writer() -> io::Stderr {
 
 /// Returns a time of today in the given format, another with its date.
 pub(super) fn clock(at: Timestamp, format: &str) -> String {
-    clock_at(at, format, &Zoned::now())
-}
-
-/// Does so for another `now`, in its time zone.
-pub(super) fn clock_at(at: Timestamp, format: &str, now: &Zoned) -> String {
-    let at = at.to_zoned(now.time_zone().clone());
-    let date = if at.date() == now.date() { String::new() } else { format!("{} ", at.strftime("%Y-%m-%d")) };
-    format!("{date}{}", at.strftime(format))
-}
-
-/// Returns the name that people know, safe to print.
-pub(super) fn shown_name(state: &PresentityState) -> String {
-    let name = state.display_name();
-    text::visible(name.strip_prefix("sip:").unwrap_or(name))
+    shown::clock(at, format, &Zoned::now())
 }
 
 /// Returns an end that lies ahead: to the minute, or to the second if it is near.
 pub(super) fn clock_until(at: Timestamp) -> String {
-    let near = at.duration_since(Timestamp::now()) < SignedDuration::from_mins(2);
-    clock(at, if near { "%H:%M:%S" } else { "%H:%M" })
-}
-
-fn shown_watcher(watcher: &WatcherInfo) -> String {
-    let who = text::visible(watcher.who.strip_prefix("sip:").unwrap_or(&watcher.who));
-    if watcher.identity == WatcherGrade::Claimed { format!("claims to be {who}") } else { who }
-}
-
-/// Says why a state is not what one would wish.
-pub(super) fn why(state: &PresentityState) -> Option<String> {
-    if let Some(warning) = &state.warning {
-        return Some(warning.clone());
-    }
-    let reason = state.subscription.as_ref().and_then(|subscription| subscription.reason.clone());
-    match state.freshness {
-        Freshness::Fresh => None,
-        Freshness::Pending => Some("waits for their approval".to_owned()),
-        Freshness::Rejected | Freshness::Failed(_) | Freshness::Stale | Freshness::Unknown => reason,
-    }
-}
-
-/// Colour is never alone: each status has a sign of its own.
-pub(super) fn symbol(state: &PresentityState) -> &'static str {
-    match (state.freshness, state.status()) {
-        (Freshness::Pending, _) => "?",
-        (Freshness::Rejected | Freshness::Failed(_), _) => "!",
-        (Freshness::Unknown, _) | (_, None) => "·",
-        (Freshness::Stale, _) => "~",
-        (Freshness::Fresh, Some(status)) => match status {
-            PresenceStatus::Available => "●",
-            PresenceStatus::Busy => "◐",
-            PresenceStatus::Away => "◔",
-            PresenceStatus::DoNotDisturb => "⊘",
-            PresenceStatus::InCall => "☎",
-            PresenceStatus::Offline => "○",
-            PresenceStatus::Custom(_) => "◆",
-        },
-    }
+    shown::clock_until(at, &Zoned::now())
 }
 
 /// Returns the width to print for: the terminal's, else no limit worth the name.

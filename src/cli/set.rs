@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     agent::launch::Launch,
-    client::{Activity, Freshness, Layer, LayerKind, Line, Link, StatusArg, text},
+    client::{Activity, Freshness, LayerKind, Line, Link, StatusArg, shown::layer_words as words, text},
     config::{format_duration, parse_until},
     control::{Connection, Request},
 };
@@ -120,13 +120,6 @@ fn said(line: &Line, args: &Set) -> String {
         Some((shown, _)) => format!("you are {}", words(shown)),
         None => "you are offline".to_owned(),
     }
-}
-
-/// Returns status and note of a layer, for people.
-pub(super) fn words(layer: &Layer) -> String {
-    let status = layer.text.clone().unwrap_or_else(|| layer.status.to_string());
-    let note = layer.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-    text::visible(&format!("{status}{note}"))
 }
 
 /// Takes the publication back.

@@ -78,6 +78,7 @@ mod probe;
 mod publish;
 mod ready;
 mod server;
+pub mod shown;
 mod target;
 mod tls;
 mod trace;
@@ -110,6 +111,7 @@ use self::{
     feed::Slot,
     server::Home,
 };
+pub(crate) use crate::presence::status::{did_you_mean, most_like};
 use crate::sip::{endpoint::contact_uri, transport::Transport};
 pub use crate::{
     config::FirstUse,
@@ -127,7 +129,8 @@ pub use crate::{
             Inquiry, Link, Linked, Now, OwnPresence, Refused, Restored, SavedServing, SavedWatcher, Server,
             Subscribing, WatchId, Watcher,
         },
-        event::{Kind, Layer, LayerKind, Line, SubscriptionInfo, WatcherGrade, WatcherInfo},
+        event::{FreshnessWord, Kind, Layer, LayerKind, Line, StatusWord, SubscriptionInfo, WatcherGrade, WatcherInfo},
+        explain,
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
         policy::{Action, Policy, Require},

@@ -3,8 +3,8 @@
 use super::{Found, Stop, Visit, found::code_words};
 use crate::{
     agent,
-    cli::{Context, Exit, looking, set::words},
-    client::{ClientError, Inquiry, Line, Name, PresenceClient, Uri},
+    cli::{Context, Exit, looking},
+    client::{ClientError, Inquiry, Line, Name, PresenceClient, Uri, shown::layer_words as words},
 };
 
 /// Tries out what there is without a server.

@@ -1,9 +1,14 @@
 //! What an agent tells of itself, and of me.
 
-use super::{Closed, Output, clock, clock_until, print};
+use jiff::Zoned;
+
+use super::{Closed, Output, clock, print};
 use crate::{
-    cli::set::words,
-    client::{Layer, LayerKind, Line, Link, text},
+    client::{
+        Layer, LayerKind, Line,
+        shown::{self, standing},
+        text,
+    },
     control::{AgentStatus, StateFile},
 };
 
@@ -13,14 +18,15 @@ impl Output {
         if self.is_for_programs() {
             return self.line(line, false);
         }
+        let now = &Zoned::now();
         let mut rows = vec![("you are", line.layers.first().map_or_else(offline, layer))];
         rows.extend(line.layers.iter().skip(1).map(|below| ("then", layer(below))));
         if line.layers.last().is_some_and(|last| last.lasts != LayerKind::Base) {
             rows.push(("then", "offline".to_owned()));
         }
         if let Some(server) = &line.server {
-            rows.extend(server.publication.as_ref().map(|link| ("at the server", standing(link))));
-            rows.extend(server.registration.as_ref().map(|link| ("registered", standing(link))));
+            rows.extend(server.publication.as_ref().map(|link| ("at the server", standing(link, now))));
+            rows.extend(server.registration.as_ref().map(|link| ("registered", standing(link, now))));
         }
         rows.extend(line.addresses.iter().map(|address| ("watch me at", text::visible(address))));
         table(&rows)
@@ -71,29 +77,11 @@ pub(in crate::cli) fn table(rows: &[(&str, String)]) -> Result<(), Closed> {
     rows.iter().try_for_each(|(name, value)| print(&format!("{name:<widest$}  {value}")))
 }
 
-/// Says how something of ours stands at the server.
-fn standing(link: &Link) -> String {
-    let state = match (link.state.as_str(), link.expires_at) {
-        ("standing", Some(at)) => format!("yes, until {} and longer", clock_until(at)),
-        ("none", _) => "no".to_owned(),
-        (state, _) => state.to_owned(),
-    };
-    let reason = link.reason.as_ref().map(|reason| format!(": {}", text::visible(reason))).unwrap_or_default();
-    let next = link.next_retry.map(|at| format!(", tried again at {}", clock_until(at))).unwrap_or_default();
-    format!("{state}{reason}{next}")
-}
-
 /// What shows of who set nothing.
 fn offline() -> String {
     "offline".to_owned()
 }
 
-/// Returns a layer of my status with its end, for people.
 fn layer(layer: &Layer) -> String {
-    let end = match (layer.lasts, layer.until) {
-        (_, Some(until)) => format!(" until {}", clock_until(until)),
-        (LayerKind::While, None) => " while its command runs".to_owned(),
-        _ => String::new(),
-    };
-    format!("{}{end}", words(layer))
+    shown::layer(layer, &Zoned::now())
 }
