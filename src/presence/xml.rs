@@ -15,16 +15,30 @@ use build::Builder;
 pub use encoding::decode;
 pub use write::{escape_attribute, escape_text, is_ncname};
 
-/// The most bytes of a document, before and after decoding.
+/// The most bytes of a document from the network, before and after decoding.
 pub const MAX_BYTES: usize = 64 * 1024;
-/// The deepest nesting; the root has depth 1.
+/// The deepest nesting of any document; the root has depth 1.
 pub const MAX_DEPTH: usize = 32;
-/// The most elements of a document.
+/// The most elements of a document from the network.
 pub const MAX_ELEMENTS: usize = 1024;
 /// The most attributes of one element, namespace declarations among them.
 pub const MAX_ATTRIBUTES: usize = 64;
 /// The most namespace declarations in force at one place, and the most different namespaces of a document.
 pub const MAX_NAMESPACES: usize = 128;
+
+/// How large a document may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes, before and after decoding; beyond 4 GiB nothing is read.
+    pub bytes: usize,
+    /// The most elements.
+    pub elements: usize,
+}
+
+impl Limits {
+    /// Those of documents from the network: [`MAX_BYTES`] and [`MAX_ELEMENTS`].
+    pub const NETWORK: Self = Self { bytes: MAX_BYTES, elements: MAX_ELEMENTS };
+}
 
 /// A namespace of a tree: one of the constants, or a number for one that is not known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,9 +113,9 @@ namespaces! {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It has more bytes than [`MAX_BYTES`].
-    #[error("document of more than {MAX_BYTES} bytes")]
-    TooLarge,
+    /// It has more bytes than [`Limits::bytes`].
+    #[error("document of more than {0} bytes")]
+    TooLarge(usize),
     /// It is in an encoding other than UTF-8, UTF-16, ISO-8859-1 and their like.
     #[error("encoding `{0}` is not known")]
     UnknownEncoding(String),
@@ -111,9 +125,9 @@ pub enum Error {
     /// It is nested deeper than [`MAX_DEPTH`].
     #[error("nested deeper than {MAX_DEPTH} elements")]
     TooDeep,
-    /// It has more elements than [`MAX_ELEMENTS`].
-    #[error("more than {MAX_ELEMENTS} elements")]
-    TooManyElements,
+    /// It has more elements than [`Limits::elements`].
+    #[error("more than {0} elements")]
+    TooManyElements(usize),
     /// An element has more attributes than [`MAX_ATTRIBUTES`].
     #[error("more than {MAX_ATTRIBUTES} attributes in one element")]
     TooManyAttributes,
@@ -165,6 +179,8 @@ struct Node {
     attributes: Range<u32>,
     /// The first node after this one and its content.
     end: u32,
+    /// Where it begins in the document.
+    at: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -189,13 +205,18 @@ impl Tree {
     /// What is not well-formed, has a DOCTYPE or an unknown entity, or is beyond a limit. An undeclared prefix
     /// is no error: see [`Ns::UNDECLARED`].
     pub fn parse(body: &[u8], charset: Option<&str>) -> Result<Self, Error> {
-        Self::parse_either(body, charset, false)
+        Self::parse_either(body, charset, Limits::NETWORK, false)
+    }
+
+    /// The same for a document of the user's own, which may be larger.
+    pub fn parse_within(body: &[u8], charset: Option<&str>, limits: Limits) -> Result<Self, Error> {
+        Self::parse_either(body, charset, limits, false)
     }
 
     /// The same for a document whose DOCTYPE only names an external DTD, as XPIDF has it: it is skipped, and the DTD
     /// never fetched. One that declares anything is refused here too.
     pub(in crate::presence) fn parse_with_doctype(body: &[u8], charset: Option<&str>) -> Result<Self, Error> {
-        Self::parse_either(body, charset, true)
+        Self::parse_either(body, charset, Limits::NETWORK, true)
     }
 
     /// Takes the elements of one namespace for those of another.
@@ -205,15 +226,17 @@ impl Tree {
         }
     }
 
-    fn parse_either(body: &[u8], charset: Option<&str>, doctype: bool) -> Result<Self, Error> {
-        if body.len() > MAX_BYTES {
-            return Err(Error::TooLarge);
+    fn parse_either(body: &[u8], charset: Option<&str>, limits: Limits, doctype: bool) -> Result<Self, Error> {
+        // Places in the text are kept in 32 bits.
+        let most = limits.bytes.min(u32::MAX as usize);
+        if body.len() > most {
+            return Err(Error::TooLarge(most));
         }
         let text = decode(body, charset)?;
-        if text.len() > MAX_BYTES {
-            return Err(Error::TooLarge);
+        if text.len() > most {
+            return Err(Error::TooLarge(most));
         }
-        Builder::new(text.len()).read(&text, doctype)
+        Builder::new(text.len(), limits.elements).read(&text, doctype)
     }
 
     /// Returns the root element.
@@ -237,6 +260,11 @@ impl Tree {
 impl<'a> Element<'a> {
     fn node(self) -> &'a Node {
         &self.tree.nodes[self.index as usize]
+    }
+
+    /// Returns where the element begins: a byte of the document as [`decode`] returns it.
+    pub fn at(self) -> usize {
+        self.node().at as usize
     }
 
     /// Returns the namespace.

@@ -7,13 +7,14 @@ use quick_xml::{
     reader::Reader,
 };
 
-use super::{Attribute, Error, MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS, MAX_NAMESPACES, Node, Ns, Tree};
+use super::{Attribute, Error, MAX_ATTRIBUTES, MAX_DEPTH, MAX_NAMESPACES, Node, Ns, Tree};
 
 pub(super) struct Builder {
     tree: Tree,
     open: Vec<Open>,
     bindings: Vec<(Range<u32>, Ns)>,
     elements: usize,
+    most: usize,
     /// The last node is text of the innermost open element and may go on.
     in_text: bool,
 }
@@ -24,14 +25,14 @@ struct Open {
 }
 
 impl Builder {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize, most: usize) -> Self {
         let tree = Tree {
             text: String::with_capacity(bytes),
             nodes: Vec::with_capacity(bytes / 24 + 4),
             attributes: Vec::with_capacity(8),
             foreign: Vec::new(),
         };
-        Self { tree, open: Vec::with_capacity(8), bindings: Vec::with_capacity(8), elements: 0, in_text: false }
+        Self { tree, open: Vec::with_capacity(8), bindings: Vec::with_capacity(8), elements: 0, most, in_text: false }
     }
 
     pub(super) fn read(mut self, document: &str, doctype: bool) -> Result<Tree, Error> {
@@ -83,8 +84,8 @@ impl Builder {
         if self.open.len() == MAX_DEPTH {
             return Err(Error::TooDeep);
         }
-        if self.elements == MAX_ELEMENTS {
-            return Err(Error::TooManyElements);
+        if self.elements == self.most {
+            return Err(Error::TooManyElements(self.most));
         }
         self.elements += 1;
         self.in_text = false;
@@ -129,7 +130,7 @@ impl Builder {
         let ns = self.resolve(prefix);
         let value = self.push(if ns == Ns::UNDECLARED { name } else { local });
         self.open.push(Open { index: self.tree.nodes.len() as u32, bindings });
-        self.tree.nodes.push(Node { ns: Some(ns), value, attributes, end: 0 });
+        self.tree.nodes.push(Node { ns: Some(ns), value, attributes, end: 0, at: at as u32 });
         Ok(())
     }
 
@@ -171,7 +172,7 @@ impl Builder {
             Some(last) if self.in_text => last.value.end = end,
             _ => {
                 let next = self.tree.nodes.len() as u32 + 1;
-                self.tree.nodes.push(Node { ns: None, value: start..end, attributes: 0..0, end: next });
+                self.tree.nodes.push(Node { ns: None, value: start..end, attributes: 0..0, end: next, at: at as u32 });
             }
         }
         self.in_text = true;

@@ -31,9 +31,9 @@ fn xml_01_only_the_five_entities_and_character_references_expand() {
 fn xml_02_each_limit_holds_and_one_more_is_a_clean_error() {
     let padded = |bytes: usize| format!("<a>{}</a>", "x".repeat(bytes - 7));
     assert!(tree(&padded(MAX_BYTES)).is_ok());
-    assert_eq!(tree(&padded(MAX_BYTES + 1)).unwrap_err(), Error::TooLarge);
+    assert_eq!(tree(&padded(MAX_BYTES + 1)).unwrap_err(), Error::TooLarge(MAX_BYTES));
     let latin = [b"<a>".as_slice(), &vec![0xe9; 40_000], b"</a>"].concat();
-    assert_eq!(Tree::parse(&latin, Some("iso-8859-1")).unwrap_err(), Error::TooLarge);
+    assert_eq!(Tree::parse(&latin, Some("iso-8859-1")).unwrap_err(), Error::TooLarge(MAX_BYTES));
 
     let deep = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
     assert!(tree(&deep(MAX_DEPTH)).is_ok());
@@ -42,7 +42,7 @@ fn xml_02_each_limit_holds_and_one_more_is_a_clean_error() {
 
     let many = |elements: usize| format!("<a>{}</a>", "<b/>".repeat(elements - 1));
     assert!(tree(&many(MAX_ELEMENTS)).is_ok());
-    assert_eq!(tree(&many(MAX_ELEMENTS + 1)).unwrap_err(), Error::TooManyElements);
+    assert_eq!(tree(&many(MAX_ELEMENTS + 1)).unwrap_err(), Error::TooManyElements(MAX_ELEMENTS));
 
     let attributes = |count: usize| format!("<a {}/>", (0..count).map(|n| format!("a{n}='' ")).collect::<String>());
     assert!(tree(&attributes(MAX_ATTRIBUTES)).is_ok());
@@ -144,4 +144,16 @@ fn text_is_escaped_for_content_and_for_attributes() {
     );
     assert_eq!(escape_attribute("\"\n\t<").to_string(), "&quot;&#10;&#9;&lt;");
     assert!(is_ncname("t4q7") && is_ncname("_a.b-c") && !is_ncname("4t") && !is_ncname("") && !is_ncname("a:b"));
+}
+
+#[test]
+fn a_document_of_the_users_own_may_be_larger_and_its_elements_know_their_place() {
+    let text = format!("<a>\n{}<c/></a>", "<b/>".repeat(MAX_ELEMENTS));
+    let limits = Limits { bytes: MAX_BYTES * 2, elements: MAX_ELEMENTS + 2 };
+    let tree = Tree::parse_within(text.as_bytes(), None, limits).unwrap();
+    let last = tree.root().children().last().unwrap();
+    assert!(text[last.at()..].starts_with("<c/>"));
+    assert_eq!(tree.root().at(), 0);
+    let fewer = Limits { elements: MAX_ELEMENTS, ..limits };
+    assert_eq!(Tree::parse_within(text.as_bytes(), None, fewer).unwrap_err(), Error::TooManyElements(MAX_ELEMENTS));
 }
