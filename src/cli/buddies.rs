@@ -104,7 +104,8 @@ fn add(context: &Context, draft: &mut Draft, args: Add) -> Result<Vec<String>, F
     }
     let groups = args.group.iter().map(|group| parse_group(group)).collect::<Result<Vec<_>, _>>()?;
     let account = args.through;
-    let buddy = Buddy { address, name, aliases, groups, account, watch: !args.no_watch, mark: args.mark };
+    let (watch, mark) = (!args.no_watch, args.mark);
+    let buddy = Buddy { name, aliases, groups, account, watch, mark, ..Buddy::new(address) };
     let words = described(&buddy);
     draft.add(buddy);
     Ok(vec![words])

@@ -9,6 +9,7 @@
 //! account = "work"                     # watched through this one
 //! watch = false                        # only when she is named
 //! mark = true                          # tell me when she becomes available
+//! baresip = "access=allow"             # parameters of baresip's contacts, kept for it
 //! ```
 
 mod edit;
@@ -36,6 +37,7 @@ mod key {
     pub(super) const ACCOUNT: &str = "account";
     pub(super) const WATCH: &str = "watch";
     pub(super) const MARK: &str = "mark";
+    pub(super) const BARESIP: &str = "baresip";
 }
 
 /// Reads the file; one that is not there is an empty list.
@@ -73,7 +75,8 @@ fn read(mut s: Section<'_>, taken: &mut BTreeMap<String, String>) -> Result<Budd
     s.read(key::ACCOUNT, &mut buddy.account, |value| Ok::<_, String>(Some(text(value)?.to_owned())))?;
     s.read(key::WATCH, &mut buddy.watch, flag)?;
     s.read(key::MARK, &mut buddy.mark, flag)?;
-    let known = [key::NAME, key::ADDRESS, key::ALIASES, key::GROUPS, key::ACCOUNT, key::WATCH, key::MARK];
+    s.read(key::BARESIP, &mut buddy.baresip, |value| parse_parameters(text(value)?))?;
+    let known = [key::NAME, key::ADDRESS, key::ALIASES, key::GROUPS, key::ACCOUNT, key::WATCH, key::MARK, key::BARESIP];
     s.finish(&known.map(|name| format!("{}.{name}", key::TABLE)))?;
     if buddy.address.is_empty() {
         return Err(s.blame(key::ADDRESS, "write whom it is about, such as \"sip:alice@example.com\""));
@@ -105,6 +108,18 @@ pub fn parse_address(text: &str) -> Result<String, String> {
     Ok(address.to_owned())
 }
 
+/// Reads parameters as they stand behind an address, `a=b;c`; without any, none.
+///
+/// # Errors
+/// In words what would be right.
+pub fn parse_parameters(text: &str) -> Result<Option<String>, String> {
+    let parameters = text.trim_matches(|c: char| c == ';' || c.is_whitespace());
+    if parameters.contains(char::is_control) {
+        return Err("parameters stand on one line, such as \"access=allow;audio_codecs=opus\"".to_owned());
+    }
+    Ok(Some(parameters.to_owned()).filter(|parameters| !parameters.is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +140,7 @@ groups = [\"team\", \"@oncall\"]
 account = \"work\"
 watch = false
 mark = true
+baresip = \";access=allow;x\"
 
 [[buddy]]
 address = \"bob@192.0.2.1\"
@@ -141,6 +157,7 @@ address = \"bob@192.0.2.1\"
             account: Some("work".into()),
             watch: false,
             mark: true,
+            baresip: Some("access=allow;x".into()),
             ..Buddy::new("sip:alice@example.com")
         };
         let same = Buddy { name: Some("same".into()), ..Buddy::new("bob@192.0.2.1") };
@@ -168,6 +185,10 @@ address = \"bob@192.0.2.1\"
             (
                 "[[buddy]]\nname = \"al\"\naddress = \"a@h\"\n[[buddy]]\nname = \"b\"\naliases = [\"AL\"]\naddress = \"b@h\"\n",
                 "buddies.toml:6:11: `buddy.aliases`: \"AL\" means \"al\" already",
+            ),
+            (
+                "[[buddy]]\naddress = \"a@h\"\nbaresip = \"a\\nb\"\n",
+                ":3:11: `buddy.baresip`: parameters stand on one line",
             ),
             ("[[buddys]]\n", "unknown key `buddys`, did you mean `buddy`?"),
             ("[[buddy]\n", "buddies.toml:1:"),

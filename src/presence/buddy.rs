@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How many characters a name may have.
-const LONGEST_NAME: usize = 64;
+/// The most characters that a name has.
+pub const LONGEST_NAME: usize = 64;
 
 /// A person on the list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Buddy {
     /// Whether the user wants to be told when the person becomes available.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mark: bool,
+    /// What baresip keeps of the person and we do not understand: parameters such as `access=allow;audio_codecs=opus`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baresip: Option<String>,
 }
 
 fn yes() -> bool {
@@ -53,6 +56,7 @@ impl Buddy {
             account: None,
             watch: true,
             mark: false,
+            baresip: None,
         }
     }
 

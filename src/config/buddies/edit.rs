@@ -23,7 +23,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    fn of(list: &Buddies) -> Self {
+    pub(in crate::config) fn of(list: &Buddies) -> Self {
         Self { list: list.clone(), origins: (0..list.0.len()).map(Some).collect() }
     }
 
@@ -183,6 +183,7 @@ fn update(table: &mut Table, before: &Buddy, after: &Buddy) {
     set(table, key::ACCOUNT, text(&before.account).as_ref(), text(&after.account));
     set(table, key::WATCH, unless(true, before.watch).as_ref(), unless(true, after.watch));
     set(table, key::MARK, unless(false, before.mark).as_ref(), unless(false, after.mark));
+    set(table, key::BARESIP, text(&before.baresip).as_ref(), text(&after.baresip));
 }
 
 fn set(table: &mut Table, key: &str, before: Option<&Value>, after: Option<Value>) {
@@ -272,12 +273,17 @@ watch = false
 
     #[test]
     fn the_first_one_makes_the_file() {
-        let carol = Buddy { name: Some("Zoë \"☕\"".into()), groups: vec!["a".into()], ..Buddy::new("carol@h") };
+        let carol = Buddy {
+            name: Some("Zoë \"☕\"".into()),
+            groups: vec!["a".into()],
+            baresip: Some("access=allow".into()),
+            ..Buddy::new("carol@h")
+        };
         let text = edited(None, |draft| {
             draft.add(carol);
             draft.add(Buddy::new("dave@h"));
         });
-        let expected = "\n[[buddy]]\nname = 'Zoë \"☕\"'\naddress = \"carol@h\"\ngroups = [\"a\"]\n\n[[buddy]]\naddress = \"dave@h\"\n";
+        let expected = "\n[[buddy]]\nname = 'Zoë \"☕\"'\naddress = \"carol@h\"\ngroups = [\"a\"]\nbaresip = \"access=allow\"\n\n[[buddy]]\naddress = \"dave@h\"\n";
         assert_eq!(text, format!("{HEADER}{expected}"));
     }
 
