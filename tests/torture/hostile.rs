@@ -1,7 +1,8 @@
 //! PAR-20: bytes that come close to messages, which nothing may panic on, wait for or take long over.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use sippresence::sip::{
     codec::{Frame, Framing, Head, decode, decode_lenient_head},
@@ -219,6 +220,11 @@ fn par_20_every_cut_of_every_message_is_read_or_refused() {
     }
 }
 
+/// The time that this thread has worked.
+fn spent() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
 /// A name and how to make so many bytes of it.
 type Shape = (&'static str, fn(usize) -> String);
 
@@ -245,16 +251,19 @@ fn par_20_hostile_shapes_take_linear_time() {
             let whole = format!("{head}{text}\r\n\r\n");
             let value = text.split_once(": ").map_or(&*text, |(_, value)| value).to_owned();
             let once = || {
-                let started = Instant::now();
+                let started = spent();
                 drop((decode(whole.as_bytes(), Framing::Datagram), decode_lenient_head(whole.as_bytes())));
                 read_value(value.as_bytes());
                 read_uri(&value);
-                started.elapsed()
+                spent().saturating_sub(started)
             };
             (0..5).map(|_| once()).min().unwrap().max(Duration::from_micros(50))
         };
-        let (short, long) = (time(8 * 1024), time(64 * 1024));
-        // Eight times the bytes: 8 is linear, 64 would be quadratic.
-        assert!(long < short * 32, "{name}: {short:?} for 8 kB, {long:?} for 64 kB");
+        // Eight times the bytes: 8 is linear, 64 would be quadratic, each time; a busy machine can spoil a measurement.
+        let is_linear = |_| {
+            let (short, long) = (time(8 * 1024), time(64 * 1024));
+            long < short * 32
+        };
+        assert!((0..10).any(is_linear), "{name}: 64 kB take more than 32 times as long as 8 kB");
     }
 }
