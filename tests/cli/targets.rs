@@ -35,7 +35,7 @@ fn more_targets_than_a_request_holds_are_looked_at_without_the_agent() {
     let home = Home::new("alice");
     let _agent = home.agent();
     let list: Vec<String> = (0..3000).map(|n| format!("somebody-{n}@127.0.0.1:{}", home.port)).collect();
-    let show = home.run_with_stdin(&["show", "--timeout", "20s", "-"], list.join("\n").as_bytes());
+    let show = home.run_with_stdin(&["show", "--timeout", "50s", "-"], list.join("\n").as_bytes());
     assert_eq!(show.out.lines().filter(|line| line.contains("404")).count(), 3000, "{:.500}", show.err);
     assert_eq!(show.code, 8);
 }

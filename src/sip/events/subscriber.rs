@@ -148,8 +148,10 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// Sets how many subscriptions are made a second, a few more at once; zero sets no limit.
+    ///
+    /// Looks, for which somebody waits, go twenty times as fast.
     pub fn set_rate(&mut self, rate: u32) {
-        (self.pace, self.looks) = (Pace::a_second(rate), Pace::a_second(rate));
+        (self.pace, self.looks) = (Pace::a_second(rate), Pace::a_second(rate.saturating_mul(20)));
     }
 
     /// Starts a subscription; the first SUBSCRIBE goes out now, or when its turn comes.
