@@ -116,8 +116,8 @@ pub fn parse_name(text: &str) -> Result<String, NameError> {
 /// # Errors
 /// When nothing is left, or it could not be told from something else.
 pub fn parse_group(text: &str) -> Result<String, NameError> {
-    let name = text.trim();
-    let name = name.strip_prefix('@').unwrap_or(name).trim_start();
+    // However many: what is left must be read as the same name again.
+    let name = text.trim_start_matches(|c: char| c == '@' || c.is_whitespace()).trim_end();
     if name.is_empty() {
         return Err(NameError::Empty);
     }
@@ -263,6 +263,8 @@ mod tests {
         assert_eq!(parse_name(" Zoë ☕ ").unwrap(), "Zoë ☕");
         assert_eq!(parse_name("$(rm -rf ~)").unwrap(), "$(rm -rf ~)");
         assert_eq!(parse_group("@oncall").unwrap(), "oncall");
+        assert_eq!(parse_group(" @ @@oncall@ ").unwrap(), "oncall@");
+        assert_eq!(parse_group("@@"), Err(NameError::Empty));
         for (text, words) in [
             ("", "at least one"),
             ("alice@host", "an address or a group"),
