@@ -10,6 +10,7 @@ pub mod buddies;
 mod document;
 pub mod duration;
 mod error;
+pub mod exchange;
 pub mod identity;
 pub mod paths;
 pub mod policy;

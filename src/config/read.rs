@@ -282,7 +282,8 @@ fn arguments(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-fn words(text: &str) -> Result<Vec<String>, String> {
+/// Parts a text at its blanks, but not in quotes.
+pub(super) fn words(text: &str) -> Result<Vec<String>, String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in text.chars() {
         match (quote, c) {
