@@ -6,6 +6,7 @@
 
 mod baresip;
 mod clean;
+mod csv;
 mod json;
 mod lines;
 mod merge;
@@ -28,6 +29,8 @@ const MOST_WORDS: usize = 10 * MOST;
 pub enum Format {
     /// The file `contacts` of baresip.
     Baresip,
+    /// A table with a line of column names (RFC 4180).
+    Csv,
     /// Our own objects: an array of them, or one a line.
     Json,
     /// A configuration file of pjsua, which is only read.
@@ -36,12 +39,13 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Baresip, Self::Json, Self::Pjsua];
+    pub const ALL: [Self; 4] = [Self::Baresip, Self::Csv, Self::Json, Self::Pjsua];
 
     /// Returns the word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Baresip => "baresip",
+            Self::Csv => "csv",
             Self::Json => "json",
             Self::Pjsua => "pjsua",
         }
@@ -54,6 +58,7 @@ impl Format {
             return Some(Self::Baresip);
         }
         Some(match lower(path.extension())?.as_str() {
+            "csv" | "tsv" => Self::Csv,
             "json" | "jsonl" | "ndjson" => Self::Json,
             "cfg" => Self::Pjsua,
             _ => return None,
@@ -68,7 +73,13 @@ impl Format {
         }
         let mut said = lines::lines(text).map(|(_, line)| line.trim_ascii()).filter(|line| !line.is_empty());
         let line = String::from_utf8_lossy(said.find(|line| !line.starts_with(b"#"))?);
-        if line.starts_with("--") { Some(Self::Pjsua) } else { baresip::is_contact(&line).then_some(Self::Baresip) }
+        if line.starts_with("--") {
+            Some(Self::Pjsua)
+        } else if csv::is_header(&line) {
+            Some(Self::Csv)
+        } else {
+            baresip::is_contact(&line).then_some(Self::Baresip)
+        }
     }
 
     /// Returns whether [`write()`] knows it.
@@ -156,6 +167,7 @@ pub fn read(text: &[u8], format: Format) -> Result<Imported, ExchangeError> {
     };
     match format {
         Format::Baresip => baresip::read(utf8()?, &mut found),
+        Format::Csv => csv::read(utf8()?, &mut found),
         Format::Json => json::read(utf8()?, &mut found),
         Format::Pjsua => pjsua::read(utf8()?, &mut found),
     }?;
@@ -166,6 +178,7 @@ pub fn read(text: &[u8], format: Format) -> Result<Imported, ExchangeError> {
 pub fn write(list: &Buddies, format: Format) -> Option<String> {
     Some(match format {
         Format::Baresip => baresip::write(list),
+        Format::Csv => csv::write(list),
         Format::Json => json::write(list),
         Format::Pjsua => return None,
     })
