@@ -11,6 +11,7 @@ mod json;
 mod lines;
 mod merge;
 mod pjsua;
+mod resource_lists;
 
 use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
@@ -31,6 +32,8 @@ pub enum Format {
     Baresip,
     /// A table with a line of column names (RFC 4180).
     Csv,
+    /// Resource lists in XML (RFC 4826).
+    ResourceLists,
     /// Our own objects: an array of them, or one a line.
     Json,
     /// A configuration file of pjsua, which is only read.
@@ -39,13 +42,14 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Baresip, Self::Csv, Self::Json, Self::Pjsua];
+    pub const ALL: [Self; 5] = [Self::Baresip, Self::Csv, Self::ResourceLists, Self::Json, Self::Pjsua];
 
     /// Returns the word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Baresip => "baresip",
             Self::Csv => "csv",
+            Self::ResourceLists => "xml",
             Self::Json => "json",
             Self::Pjsua => "pjsua",
         }
@@ -59,6 +63,7 @@ impl Format {
         }
         Some(match lower(path.extension())?.as_str() {
             "csv" | "tsv" => Self::Csv,
+            "xml" => Self::ResourceLists,
             "json" | "jsonl" | "ndjson" => Self::Json,
             "cfg" => Self::Pjsua,
             _ => return None,
@@ -68,6 +73,12 @@ impl Format {
     /// Tells it by what stands in a file.
     pub fn of_text(text: &[u8]) -> Option<Self> {
         let text = text.strip_prefix(BOM).unwrap_or(text).trim_ascii_start();
+        if text.starts_with(b"<") && !baresip::is_contact(&String::from_utf8_lossy(lines::first(text)))
+            || text.starts_with(&[0xff, 0xfe])
+            || text.starts_with(&[0xfe, 0xff])
+        {
+            return Some(Self::ResourceLists);
+        }
         if text.starts_with(b"[") || text.starts_with(b"{") {
             return Some(Self::Json);
         }
@@ -100,6 +111,7 @@ impl FromStr for Format {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.to_ascii_lowercase().as_str() {
             "contacts" => Ok(Self::Baresip),
+            "resource-lists" => Ok(Self::ResourceLists),
             word => Self::ALL
                 .into_iter()
                 .find(|format| format.word() == word)
@@ -168,6 +180,7 @@ pub fn read(text: &[u8], format: Format) -> Result<Imported, ExchangeError> {
     match format {
         Format::Baresip => baresip::read(utf8()?, &mut found),
         Format::Csv => csv::read(utf8()?, &mut found),
+        Format::ResourceLists => resource_lists::read(text, &mut found),
         Format::Json => json::read(utf8()?, &mut found),
         Format::Pjsua => pjsua::read(utf8()?, &mut found),
     }?;
@@ -179,6 +192,7 @@ pub fn write(list: &Buddies, format: Format) -> Option<String> {
     Some(match format {
         Format::Baresip => baresip::write(list),
         Format::Csv => csv::write(list),
+        Format::ResourceLists => resource_lists::write(list),
         Format::Json => json::write(list),
         Format::Pjsua => return None,
     })

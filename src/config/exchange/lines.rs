@@ -12,6 +12,11 @@ pub(super) fn text(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split('\n').enumerate().map(|(n, line)| (n + 1, line.strip_suffix('\r').unwrap_or(line)))
 }
 
+/// Returns the first line.
+pub(super) fn first(text: &[u8]) -> &[u8] {
+    lines(text).next().map_or(text, |(_, line)| line)
+}
+
 /// Returns how many lines end in a text.
 pub(super) fn count(text: &[u8]) -> usize {
     memchr_iter(b'\n', text).count()
