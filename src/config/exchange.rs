@@ -12,6 +12,9 @@ mod lines;
 mod merge;
 mod pjsua;
 mod resource_lists;
+#[cfg(test)]
+mod tests;
+mod vcard;
 
 use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
@@ -30,6 +33,8 @@ const MOST_WORDS: usize = 10 * MOST;
 pub enum Format {
     /// The file `contacts` of baresip.
     Baresip,
+    /// vCard: versions 2.1, 3 (RFC 2426) and 4 (RFC 6350) are read, 4 is written.
+    VCard,
     /// A table with a line of column names (RFC 4180).
     Csv,
     /// Resource lists in XML (RFC 4826).
@@ -42,12 +47,13 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Baresip, Self::Csv, Self::ResourceLists, Self::Json, Self::Pjsua];
+    pub const ALL: [Self; 6] = [Self::Baresip, Self::VCard, Self::Csv, Self::ResourceLists, Self::Json, Self::Pjsua];
 
     /// Returns the word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Baresip => "baresip",
+            Self::VCard => "vcard",
             Self::Csv => "csv",
             Self::ResourceLists => "xml",
             Self::Json => "json",
@@ -62,6 +68,7 @@ impl Format {
             return Some(Self::Baresip);
         }
         Some(match lower(path.extension())?.as_str() {
+            "vcf" | "vcard" => Self::VCard,
             "csv" | "tsv" => Self::Csv,
             "xml" => Self::ResourceLists,
             "json" | "jsonl" | "ndjson" => Self::Json,
@@ -81,6 +88,9 @@ impl Format {
         }
         if text.starts_with(b"[") || text.starts_with(b"{") {
             return Some(Self::Json);
+        }
+        if text.get(..11).is_some_and(|begin| begin.eq_ignore_ascii_case(b"BEGIN:VCARD")) {
+            return Some(Self::VCard);
         }
         let mut said = lines::lines(text).map(|(_, line)| line.trim_ascii()).filter(|line| !line.is_empty());
         let line = String::from_utf8_lossy(said.find(|line| !line.starts_with(b"#"))?);
@@ -110,6 +120,7 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.to_ascii_lowercase().as_str() {
+            "vcf" => Ok(Self::VCard),
             "contacts" => Ok(Self::Baresip),
             "resource-lists" => Ok(Self::ResourceLists),
             word => Self::ALL
@@ -179,6 +190,7 @@ pub fn read(text: &[u8], format: Format) -> Result<Imported, ExchangeError> {
     };
     match format {
         Format::Baresip => baresip::read(utf8()?, &mut found),
+        Format::VCard => vcard::read(text.strip_prefix(BOM).unwrap_or(text), &mut found),
         Format::Csv => csv::read(utf8()?, &mut found),
         Format::ResourceLists => resource_lists::read(text, &mut found),
         Format::Json => json::read(utf8()?, &mut found),
@@ -191,6 +203,7 @@ pub fn read(text: &[u8], format: Format) -> Result<Imported, ExchangeError> {
 pub fn write(list: &Buddies, format: Format) -> Option<String> {
     Some(match format {
         Format::Baresip => baresip::write(list),
+        Format::VCard => vcard::write(list),
         Format::Csv => csv::write(list),
         Format::ResourceLists => resource_lists::write(list),
         Format::Json => json::write(list),
