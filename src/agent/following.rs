@@ -40,7 +40,9 @@ pub(super) struct Following {
     whom: Whom,
     how: Subscribing,
     /// The account through which everybody is looked at, if one was named.
-    account: Option<usize>,
+    account: Option<String>,
+    /// Those through which anybody is looked at, by their addresses.
+    clients: BTreeMap<String, PresenceClient>,
     lines: Lines,
     places: BTreeMap<Person, u64>,
     listed: watch::Receiver<Listed>,
@@ -60,7 +62,7 @@ impl Following {
         shared: &Shared,
         whom: Whom,
         how: Subscribing,
-        account: Option<usize>,
+        account: Option<String>,
         tells_list: bool,
     ) -> Result<Self, Box<Reply>> {
         let mut listed = shared.list.follow();
@@ -71,9 +73,9 @@ impl Following {
             let (message, hint) = unknown_group(&list, group);
             return Err(Box::new(Reply::error(2, message).with_hint(hint)));
         }
-        let (lines, places) = (Lines::new(), BTreeMap::new());
+        let (lines, places, clients) = (Lines::new(), BTreeMap::new(), BTreeMap::new());
         let (trouble, due) = (None, Vec::new());
-        let mut this = Self { whom, how, account, lines, places, listed, trouble, tells_list, due };
+        let mut this = Self { whom, how, account, clients, lines, places, listed, trouble, tells_list, due };
         let strict = matches!(this.whom, Whom::Words(_));
         for (who, why) in this.keep_up(shared).await {
             if strict {
@@ -87,6 +89,11 @@ impl Following {
     /// Returns whether everybody has had a first state.
     pub(super) fn is_ready(&self) -> bool {
         self.lines.is_ready()
+    }
+
+    /// Returns those through which anybody is looked at.
+    pub(super) fn clients(&self) -> Vec<PresenceClient> {
+        self.clients.values().cloned().collect()
     }
 
     /// Makes the line that says that nothing follows.
@@ -150,28 +157,36 @@ impl Following {
     }
 
     async fn watch(&mut self, shared: &Shared, person: &Person) -> Result<u64, Box<Reply>> {
-        let client = self.client(shared, person)?;
+        let client = self.client(shared, person).await?;
         if !client.reaches(&person.address) {
             return Err(Box::new(Reply::elsewhere(&person.address)));
         }
         let added = self.lines.add_buddy(&client, &person.address, person.name.as_deref(), self.how).await;
-        added.map_err(|error| Box::new(super::requests::refuse(&error)))
+        let place = added.map_err(|error| Box::new(super::requests::refuse(&error)))?;
+        self.clients.insert(client.address().to_owned(), client);
+        Ok(place)
     }
 
     /// Returns the client through which somebody is looked at: of the account that was named, of the buddy's own, of
     /// the one whose domain it is, else of the one that is used where none is named.
-    fn client(&self, shared: &Shared, person: &Person) -> Result<PresenceClient, Box<Reply>> {
-        let seats = &shared.kept.seats;
-        let place = match (self.account, &person.account) {
-            (Some(place), _) => place,
-            (None, Some(name)) => {
+    async fn client(&self, shared: &Shared, person: &Person) -> Result<PresenceClient, Box<Reply>> {
+        let seats = shared.kept.seats();
+        if let Some(name) = self.account.as_ref().or(person.account.as_ref()) {
+            let Some(seat) = seats.iter().find(|seat| seat.name == *name) else {
                 let message = format!("{}: the agent has no account {name:?}", person.address);
-                let missing = || Box::new(Reply::error(3, message).with_hint("buddies.toml names it"));
-                seats.iter().position(|seat| seat.name == *name).ok_or_else(missing)?
+                return Err(Box::new(
+                    Reply::error(3, message).with_hint("`sippresence agent status` lists its accounts"),
+                ));
+            };
+            return Ok(seat.client().await);
+        }
+        for seat in seats.iter() {
+            let client = seat.client().await;
+            if client.serves(&person.address) {
+                return Ok(client);
             }
-            (None, None) => seats.iter().position(|seat| seat.client.serves(&person.address)).unwrap_or_default(),
-        };
-        Ok(seats[place].client.clone())
+        }
+        Ok(shared.usual().client().await)
     }
 }
 

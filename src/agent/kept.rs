@@ -4,21 +4,21 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 use tracing::{info, warn};
 
 use super::{
-    Place,
+    Place, lock,
     seat::{SavedSeat, Seat},
     state::{self, State},
 };
 use crate::{
-    client::{ClientError, Feed, Item, SavedServing},
+    client::{Feed, Item, SavedServing},
     control::StateFile,
 };
 
@@ -30,21 +30,66 @@ const RETRY: Duration = Duration::from_secs(30);
 /// What outlives an agent.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) seats: Vec<Arc<Seat>>,
+    seats: Mutex<Arc<[Arc<Seat>]>>,
     /// What was kept of accounts that are not configured any more: they may come back.
-    pub(super) others: BTreeMap<String, SavedSeat>,
+    others: Mutex<BTreeMap<String, SavedSeat>>,
     pub(super) place: Place,
     /// None where nothing is to be kept.
     pub(super) file: Option<Keeper>,
+    /// There are other seats, or others at them.
+    renewed: Notify,
 }
 
 impl Kept {
+    pub(super) fn new(
+        seats: Vec<Arc<Seat>>,
+        others: BTreeMap<String, SavedSeat>,
+        place: Place,
+        file: Option<Keeper>,
+    ) -> Self {
+        let (seats, others) = (Mutex::new(seats.into()), Mutex::new(others));
+        Self { seats, others, place, file, renewed: Notify::new() }
+    }
+
+    /// Returns the accounts that there are now.
+    pub(super) fn seats(&self) -> Arc<[Arc<Seat>]> {
+        Arc::clone(&lock(&self.seats))
+    }
+
+    /// Takes other accounts into its care.
+    pub(super) fn take_over(&self, seats: Vec<Arc<Seat>>) {
+        lock(&self.others).retain(|name, _| seats.iter().all(|seat| seat.name != *name));
+        *lock(&self.seats) = seats.into();
+        self.renewed();
+    }
+
+    /// Takes note that a client began anew.
+    pub(super) fn renewed(&self) {
+        self.renewed.notify_one();
+    }
+
+    /// Puts by what is left of an account that is not configured any more.
+    pub(super) fn put_by(&self, seat: &Seat) {
+        lock(&self.others).insert(seat.name.clone(), seat.saved_with(None));
+    }
+
+    /// Returns what was kept of an account that is not there.
+    pub(super) fn put_by_of(&self, name: &str) -> SavedSeat {
+        lock(&self.others).get(name).cloned().unwrap_or_default()
+    }
+
     /// Has everything on disk when it returns, or says why not.
     pub(super) async fn now(&self) -> Result<(), String> {
+        self.now_with(BTreeMap::new()).await
+    }
+
+    /// The same, with an account that does not send yet.
+    pub(super) async fn now_with(&self, more: BTreeMap<String, SavedSeat>) -> Result<(), String> {
         let Some(file) = &self.file else { return Ok(()) };
         let state = async {
-            let mut accounts = self.others.clone();
-            for seat in &self.seats {
+            let mut accounts = lock(&self.others).clone();
+            accounts.extend(more);
+            for seat in self.seats().iter() {
                 accounts.insert(seat.name.clone(), seat.saved().await?);
             }
             Some(State { ended: false, accounts, place: self.place.clone(), ..State::default() })
@@ -56,8 +101,8 @@ impl Kept {
     pub(super) async fn last(&self, watchers: Vec<Option<SavedServing>>) {
         let Some(file) = &self.file else { return };
         let goes_on = watchers.iter().any(Option::is_some);
-        let mut accounts = self.others.clone();
-        for (seat, watchers) in self.seats.iter().zip(watchers) {
+        let mut accounts = lock(&self.others).clone();
+        for (seat, watchers) in self.seats().iter().zip(watchers) {
             accounts.insert(seat.name.clone(), seat.saved_with(watchers));
         }
         // Whoever ends it by his own word says anew where it is to listen.
@@ -67,21 +112,33 @@ impl Kept {
         let _ = file.write(std::future::ready(Some(state))).await;
     }
 
-    /// Writes when what the network does is to be kept, until every client is gone.
-    pub(super) async fn follow(&self) -> Result<(), ClientError> {
-        let mut feed = Feed::default();
-        for seat in &self.seats {
-            feed.add_saved(&seat.client).await?;
-        }
-        let mut there = self.seats.len();
-        while there > 0 {
-            there -= feed.changed().await.into_values().filter(|item| matches!(item, Item::Gone)).count();
-            while there > 0 && self.now().await.is_err() {
-                sleep(RETRY).await;
+    /// Writes when what the network does is to be kept, for as long as it is polled.
+    pub(super) async fn follow(&self) {
+        let mut feed = self.feed().await;
+        loop {
+            tokio::select! {
+                () = self.renewed.notified() => feed = self.feed().await,
+                changed = feed.changed() => if changed.into_values().all(|item| matches!(item, Item::Gone)) {
+                    continue;
+                },
+            }
+            while self.now().await.is_err() {
+                tokio::select! {
+                    () = self.renewed.notified() => feed = self.feed().await,
+                    () = sleep(RETRY) => {}
+                }
             }
             sleep(PAUSE).await;
         }
-        Ok(())
+    }
+
+    async fn feed(&self) -> Feed {
+        let mut feed = Feed::default();
+        for seat in self.seats().iter() {
+            // A client that is gone has nothing more to be kept.
+            let _ = feed.add_saved(&seat.client_now()).await;
+        }
+        feed
     }
 }
 
@@ -106,7 +163,7 @@ impl Keeper {
     }
 
     fn lock_health(&self) -> MutexGuard<'_, StateFile> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.health)
     }
 
     /// Writes what `state` returns; it may take its time, and return nothing when there is nothing any more.
@@ -165,7 +222,7 @@ mod tests {
         seat.holds().set(Published::new(PresenceStatus::Busy, now.wall), now);
         let others = BTreeMap::from([("gone".to_owned(), SavedSeat::default())]);
         let place = Place { listen: None, port: Some(5070) };
-        Kept { seats: vec![Arc::new(seat)], others, place, file: Some(Keeper::new(path)) }
+        Kept::new(vec![Arc::new(seat)], others, place, Some(Keeper::new(path)))
     }
 
     #[tokio::test]
@@ -178,7 +235,7 @@ mod tests {
         assert_eq!((state.ended, state.place.port), (false, Some(5070)));
         assert_eq!(state.accounts[""].own.shown().map(|shown| &shown.status), Some(&PresenceStatus::Busy));
         assert!(state.accounts.contains_key("gone"), "an account may come back");
-        let watchers = kept.seats[0].client.halt().await.unwrap();
+        let watchers = kept.seats()[0].client_now().halt().await.unwrap();
         assert!(kept.now().await.is_err(), "there is nothing to be seen any more");
         kept.last(vec![Some(watchers)]).await;
         let (state, _) = state::load(&path).unwrap();
@@ -201,7 +258,7 @@ mod tests {
             .unwrap();
         let seat = Arc::new(Seat::looking_for_realm(client.clone()));
         let file = Some(Keeper::new(path.clone()));
-        let kept = Kept { seats: vec![seat], others: BTreeMap::new(), place: Place::default(), file };
+        let kept = Kept::new(vec![seat], BTreeMap::new(), Place::default(), file);
         let mut feed = Feed::default();
         feed.add_saved(&client).await.unwrap();
         feed.changed().await;

@@ -4,6 +4,7 @@
 //! and the programs that are told what happens. [`launch`] starts it, [`detach`] is what the started process does
 //! first.
 
+mod basis;
 mod configured;
 pub mod detach;
 mod device;
@@ -16,9 +17,12 @@ mod login;
 mod moving;
 mod news;
 mod once;
+mod opened;
 mod own;
+mod reload;
 mod requests;
 mod seat;
+mod shared;
 mod state;
 mod tls;
 pub mod unit;
@@ -32,10 +36,9 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use thiserror::Error;
 use tokio::{
-    sync::{Mutex, Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 use tracing::{debug, info, warn};
@@ -52,8 +55,9 @@ use self::{
     hooks::{Hooks, Speaks},
     kept::{Keeper, Kept},
     list::List,
-    own::Own,
-    seat::{Common, Opened, Seat},
+    opened::{Common, Opened},
+    seat::Seat,
+    shared::Shared,
     state::State,
 };
 use crate::{
@@ -148,23 +152,6 @@ pub struct Agent {
     orders: mpsc::Receiver<Order>,
 }
 
-/// What the handlers of requests share.
-#[derive(Debug)]
-struct Shared {
-    /// My status at each account; the one that is used where none is named comes first.
-    own: Vec<Own>,
-    kept: Arc<Kept>,
-    list: List,
-    paths: Paths,
-    /// None in a `demo`, which has no files to be read again.
-    configured: Option<StdMutex<Configured>>,
-    require: StdMutex<config::Require>,
-    deciding: Mutex<()>,
-    hooks: watch::Sender<Option<Hooks>>,
-    orders: mpsc::Sender<Order>,
-    since: Timestamp,
-}
-
 impl Agent {
     /// Starts the agent of a configuration, with all that it kept.
     ///
@@ -190,14 +177,15 @@ impl Agent {
             warnings.push(format!("peers that trust your key will not know you again after a restart: {error}"));
         }
         let key = key.ok();
-        let common = Common { settings: &settings, env, paths, key, policy: &policy, device, crashed, quiet };
+        let common =
+            Common { settings: &settings, env, paths, key, policy: &policy, device, crashed, quiet, traced_as: None };
         warnings.extend(insecure_warnings(accounts_of(&settings).into_iter().flatten()));
         let (mut opened, mut accounts) = (Vec::new(), state.accounts.clone());
         for account in accounts_of(&settings) {
             let name = account.map_or("", |(name, _)| name);
             let saved = state.accounts.remove(name).unwrap_or_default();
             let seat = Opened::open(&common, account, opened.is_empty(), saved).await?;
-            accounts.insert(name.to_owned(), seat.saved(account.map_or("", |(_, account)| &account.address)));
+            accounts.insert(name.to_owned(), seat.saved());
             opened.push(seat);
         }
         let file = persist.then(|| {
@@ -214,7 +202,7 @@ impl Agent {
         for seat in opened {
             seats.push(Arc::new(seat.start().await?));
         }
-        let kept = Kept { seats, others: state.accounts, place, file };
+        let kept = Kept::new(seats, state.accounts, place, file);
         let hooks = hooks_of(&configured.settings);
         let list = List::load(&paths.buddies_file);
         if let Some(trouble) = list.now().trouble {
@@ -229,8 +217,7 @@ impl Agent {
     /// When the control socket cannot be had.
     pub async fn with_client(client: PresenceClient, buddies: Buddies, paths: &Paths) -> Result<Self, AgentError> {
         let listener = listen(paths).await?;
-        let seats = vec![Arc::new(Seat::of_client(client))];
-        let kept = Kept { seats, others: BTreeMap::new(), place: Place::default(), file: None };
+        let kept = Kept::new(vec![Arc::new(Seat::of_client(client))], BTreeMap::new(), Place::default(), None);
         Ok(Self::assemble(listener, kept, List::of(buddies), None, paths.clone(), None, Vec::new()))
     }
 
@@ -244,22 +231,8 @@ impl Agent {
         warnings: Vec<String>,
     ) -> Self {
         let (order, orders) = mpsc::channel(ORDERS);
-        let client = kept.seats[0].client.clone();
-        let require = configured.as_ref().map(|configured| configured.settings.policy.require);
-        let kept = Arc::new(kept);
-        let shared = Shared {
-            own: kept.seats.iter().map(|seat| Own::new(Arc::clone(seat), Arc::clone(&kept))).collect(),
-            kept,
-            list,
-            paths,
-            require: StdMutex::new(require.unwrap_or_default()),
-            configured: configured.map(StdMutex::new),
-            deciding: Mutex::default(),
-            hooks: watch::Sender::new(hooks),
-            orders: order,
-            since: Timestamp::now(),
-        };
-        Self { client, warnings, listener, shared: Arc::new(shared), orders }
+        let shared = Shared::new(kept, list, paths, configured, hooks, order);
+        Self { client: shared.usual().client_now(), warnings, listener, shared: Arc::new(shared), orders }
     }
 
     /// Returns where it listens.
@@ -286,6 +259,7 @@ impl Agent {
     /// Going offline takes two seconds at most.
     pub async fn serve(self) -> Ended {
         let Self { client, listener, shared, mut orders, .. } = self;
+        drop(client);
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let _tasks = tasks(&shared);
         let mut connections = JoinSet::new();
@@ -295,13 +269,13 @@ impl Agent {
                     Order::Stop => break Ended::Offline,
                     Order::Restart(place) => break Ended::ToRestart(place),
                     Order::Reload => {
-                        let reply = requests::reload(&shared).await;
+                        let reply = reload::reload(&shared).await;
                         let said = reply.message.as_deref().unwrap_or_default();
                         if reply.is_ok() { info!("{said}") } else { warn!("{said}") }
                         continue;
                     }
                 },
-                () = client.gone() => break Ended::Offline,
+                () = shared.gone() => break Ended::Offline,
                 // Those that ended leave the set.
                 Some(_) = connections.join_next() => continue,
                 peer = listener.accept() => peer,
@@ -312,6 +286,7 @@ impl Agent {
             };
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
             let shared = Arc::clone(&shared);
+            let client = shared.usual().client_now();
             let hello = Hello {
                 address: Some(client.address().to_owned()),
                 listen: client.locals().to_vec(),
@@ -328,53 +303,17 @@ impl Agent {
             });
         };
         drop(listener);
-        match ended {
-            Ended::Offline => {
-                // Told over the connections too, which end by themselves; all at once, for each may take its time.
-                let mut goodbyes = JoinSet::new();
-                for seat in &shared.kept.seats {
-                    let client = seat.client.clone();
-                    goodbyes.spawn(async move { client.stop().await });
-                }
-                goodbyes.join_all().await;
-                shared.kept.last(vec![None; shared.kept.seats.len()]).await;
-            }
-            Ended::ToRestart(_) => {
-                // Cut off, not told that it is over: whoever listens will be answered again.
-                connections.shutdown().await;
-                let mut watchers = Vec::new();
-                for seat in &shared.kept.seats {
-                    watchers.push(seat.client.halt().await.ok());
-                }
-                shared.kept.last(watchers).await;
-            }
-        }
+        shared.end(&ended, connections).await;
         ended
     }
 }
 
 /// What an agent does besides answering.
 fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for account in 0..shared.own.len() {
-        let this = Arc::clone(shared);
-        tasks.spawn(async move {
-            if let Err(error) = this.own[account].end_holds().await {
-                warn!(%error, "holds end no more by themselves");
-            }
-        });
-        let this = Arc::clone(shared);
-        tasks.spawn(async move {
-            if let Err(error) = this.own[account].show_kept().await {
-                debug!(%error, "what was kept is not shown");
-            }
-        });
-        let this = Arc::clone(shared);
-        tasks.spawn(async move {
-            // A client that is gone has no news.
-            let _ = news::tell(&this.own[account], &this.hooks.subscribe()).await;
-        });
+    for own in shared.own().iter() {
+        shared.look_after(Arc::clone(own));
     }
+    let mut tasks = JoinSet::new();
     let this = Arc::clone(shared);
     tasks.spawn(async move { news::tell_of_buddies(&this, &this.hooks.subscribe()).await });
     let this = Arc::clone(shared);
@@ -382,10 +321,7 @@ fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
     let this = Arc::clone(shared);
     tasks.spawn(async move { moving::follow(&this).await });
     let kept = Arc::clone(&shared.kept);
-    tasks.spawn(async move {
-        // Nor anything to be kept.
-        let _ = kept.follow().await;
-    });
+    tasks.spawn(async move { kept.follow().await });
     tasks
 }
 

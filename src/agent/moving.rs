@@ -9,7 +9,7 @@ use std::{
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use super::{AgentError, Order, Place, Shared, accounts_of, lock, seat::placed};
+use super::{AgentError, Order, Place, Shared, accounts_of, lock, opened::placed};
 use crate::client::address::all_machine_addresses;
 
 /// How often the addresses are looked at.
@@ -53,9 +53,9 @@ pub(super) async fn follow(shared: &Shared) {
         info!("the addresses of this machine are others now");
         match listens_elsewhere(shared).await {
             Ok(false) => {
-                for seat in &shared.kept.seats {
+                for seat in shared.kept.seats().iter() {
                     // A client that is gone has nothing to make sure of.
-                    let _ = seat.client.resumed().await;
+                    let _ = seat.client().await.resumed().await;
                 }
             }
             Ok(true) => {
@@ -75,9 +75,11 @@ async fn listens_elsewhere(shared: &Shared) -> Result<bool, AgentError> {
     let settings = shared.kept.place.over(&configured.settings);
     for account in accounts_of(&settings) {
         let name = account.map_or("", |(name, _)| name);
-        let Some(seat) = shared.kept.seats.iter().find(|seat| seat.name == name) else { continue };
+        let seats = shared.kept.seats();
+        let Some(seat) = seats.iter().find(|seat| seat.name == name) else { continue };
         let builder = placed(&settings, account, &configured.env).await?;
-        let bound = seat.client.locals();
+        let client = seat.client().await;
+        let bound = client.locals();
         if builder.listens().iter().any(|ip| !bound.iter().any(|local| local.ip() == *ip) && can_be_bound(*ip)) {
             return Ok(true);
         }

@@ -11,7 +11,7 @@ use super::{
     hooks::Hooks,
     own::Own,
 };
-use crate::client::{ClientError, Clock, Feed, Item, Kind, Line, Subscribing, WatcherInfo};
+use crate::client::{ClientError, Clock, Feed, Item, Kind, Line, PresenceClient, Subscribing, WatcherInfo};
 
 /// What happens at one account.
 #[derive(Debug)]
@@ -22,8 +22,7 @@ pub(super) struct News {
 
 impl News {
     /// Begins with how things are; returns that in lines.
-    pub(super) async fn start(own: &Own) -> Result<(Self, Vec<Line>), ClientError> {
-        let client = &own.seat.client;
+    pub(super) async fn start(own: &Own, client: &PresenceClient) -> Result<(Self, Vec<Line>), ClientError> {
         let mut feed = Feed::default();
         feed.add_own(client).await?;
         feed.add_server(client).await?;
@@ -55,31 +54,47 @@ impl News {
     }
 }
 
-/// Tells the hooks that are in force what happens at an account from now on, until the client is gone.
+/// Tells the hooks that are in force what happens at an account from now on, until its client is gone for good.
 pub(super) async fn tell(own: &Own, hooks: &watch::Receiver<Option<Hooks>>) -> Result<(), ClientError> {
-    // How things are when an agent starts is no news.
-    let (mut news, _) = News::start(own).await?;
     let mut seq = 0;
-    while let Some(lines) = news.next(own).await {
-        offer(hooks, lines, &mut seq);
+    loop {
+        let client = own.seat.client().await;
+        if client.is_gone() {
+            return Ok(());
+        }
+        // How things are at the start is no news.
+        let (mut news, _) = News::start(own, &client).await?;
+        while let Some(lines) = news.next(own).await {
+            offer(hooks, lines, &mut seq);
+        }
     }
-    Ok(())
 }
 
 /// Watches everybody on the list, and tells the hooks that are in force what happens to them.
 pub(super) async fn tell_of_buddies(shared: &Shared, hooks: &watch::Receiver<Option<Hooks>>) {
-    let Ok(mut following) = Following::start(shared, Whom::Everybody, Subscribing::Lasting, None, false).await else {
-        return;
-    };
-    let mut seq = 0;
+    let (mut seq, mut accounts, mut before) = (0, shared.follow_accounts(), None);
     loop {
-        let mut lines = following.next(shared).await;
-        let ends = lines.last().is_some_and(|line| line.kind == Kind::End);
-        lines.retain(|line| matches!(line.kind, Kind::Change | Kind::Freshness));
-        offer(hooks, lines, &mut seq);
-        if ends {
-            return;
+        accounts.borrow_and_update();
+        let everybody = Following::start(shared, Whom::Everybody, Subscribing::Lasting, None, false).await;
+        let Ok(mut following) = everybody else { return };
+        // Only now, so that those whose account is the same stay watched.
+        drop(before.take());
+        loop {
+            let clients = following.clients();
+            let mut lines = tokio::select! {
+                biased;
+                () = shared.replaced(&clients) => break,
+                Ok(()) = accounts.changed() => break,
+                lines = following.next(shared) => lines,
+            };
+            let ends = lines.last().is_some_and(|line| line.kind == Kind::End);
+            lines.retain(|line| matches!(line.kind, Kind::Change | Kind::Freshness));
+            offer(hooks, lines, &mut seq);
+            if ends {
+                return;
+            }
         }
+        before = Some(following);
     }
 }
 

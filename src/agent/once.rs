@@ -7,9 +7,9 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     AgentError, Configured, device, listen, load_policy,
+    opened::{Common, Opened},
     own::{Change, Done, OwnError, Wish, line, now},
     requests::answer,
-    seat::{Common, Opened},
     state::{self, State},
 };
 use crate::{
@@ -98,13 +98,24 @@ async fn once(
     let device = device::urn(&paths.state_dir);
     let device = device.as_deref();
     let key = super::known_key(paths)?.map(Arc::new);
-    let common = Common { settings: &settings, env, paths, key, policy: &policy, device, crashed: false, quiet: false };
+    let common = Common {
+        settings: &settings,
+        env,
+        paths,
+        key,
+        policy: &policy,
+        device,
+        crashed: false,
+        quiet: false,
+        traced_as: None,
+    };
     let account = settings.accounts.get(&name).map(|account| (name.as_str(), account));
     let seat = Opened::open_at(&common, account, Some(PortChoice::Any), saved).await?.start().await?;
-    begun(&seat.client);
-    seat.client.settled_within(by.saturating_duration_since(Instant::now())).await?;
+    let client = seat.client_now();
+    begun(&client);
+    client.settled_within(by.saturating_duration_since(Instant::now())).await?;
     let mut reply = answer(Ok(Done { publication: line(&seat).await, hold: None, ended, unkept: None }), false);
-    let serving = seat.client.halt().await?;
+    let serving = client.halt().await?;
     if let Some(file) = file {
         let watchers = before.watchers.map(|watchers| watchers.watchers).unwrap_or_default();
         let mut saved = seat.saved_with(Some(SavedServing { watchers, ..serving }));

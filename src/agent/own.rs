@@ -13,13 +13,13 @@ use jiff::{Timestamp, Zoned};
 use tokio::{sync::Notify, time::sleep};
 use tracing::debug;
 
-use super::{kept::Kept, seat::Seat};
+use super::{AgentError, kept::Kept, opened::Common, seat::Seat};
 use crate::{
     client::{
         Activity, ClientError, Clock, Hold, Holds, Lasts, Line, Linked, Now, Published, Sleeper, StatusArg,
         TooManyHolds, WallSleeper,
     },
-    config::{parse_duration, parse_until},
+    config::{Account, parse_duration, parse_until},
 };
 
 /// The longest time that a status can be held: whoever needs more sets it.
@@ -125,8 +125,9 @@ impl Own {
     /// Tells the server again what it keeps of me, and waits for its word.
     pub(super) async fn again(&self) -> Result<Done, OwnError> {
         let mut unkept = None;
-        if self.seat.client.republish().await? {
-            self.seat.client.published_within(SERVER_WITHIN).await?;
+        let client = self.seat.client().await;
+        if client.republish().await? {
+            client.published_within(SERVER_WITHIN).await?;
             unkept = self.kept.now().await.err();
         }
         Ok(Done { publication: self.line().await, hold: None, ended: 0, unkept })
@@ -169,21 +170,43 @@ impl Own {
             (before, holds.shown().cloned())
         };
         let silent = self.silent.swap(false, Ordering::Relaxed);
+        let client = self.seat.client().await;
         if anew || silent || before != after {
             match after {
-                Some(published) => self.seat.client.publish(published).await?,
-                None => self.seat.client.clear().await?,
+                Some(published) => client.publish(published).await?,
+                None => client.clear().await?,
             }
         }
         drop(changing);
         self.rescheduled.notify_one();
         let kept = self.kept.now().await.err();
         // Known at once more often than not; what takes longer goes on without the command.
-        match self.seat.client.published_within(SERVER_WITHIN).await? {
+        match client.published_within(SERVER_WITHIN).await {
             // The name that it has at the server is kept too: without, the next run would add a twin (PUB-20).
-            Some(_) => Ok(self.kept.now().await.err()),
-            None => Ok(kept),
+            Ok(Some(_)) => Ok(self.kept.now().await.err()),
+            // A client that began anew meanwhile goes on with it.
+            Ok(None) | Err(ClientError::Stopped) => Ok(kept),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Has the client begin anew, made of what is configured now; see [`Seat::begin_anew`]. What is set meanwhile is set
+    /// afterwards.
+    pub(super) async fn begin_anew(
+        &self,
+        common: &Common<'_>,
+        account: Option<(&str, &Account)>,
+    ) -> Result<(), AgentError> {
+        let _changing = self.changing.lock().await;
+        let common =
+            Common { key: common.key.clone(), traced_as: None, quiet: self.silent.load(Ordering::Relaxed), ..*common };
+        let keep = async {
+            // Why not stands in the log, and in the agent's status.
+            let _ = self.kept.now().await;
+        };
+        self.seat.begin_anew(&common, account, keep).await?;
+        self.kept.renewed();
+        Ok(())
     }
 
     /// Shows what was kept if nothing was set after all.
@@ -226,10 +249,11 @@ impl Own {
 /// Returns the line that tells my status at an account.
 pub(super) async fn line(seat: &Seat) -> Line {
     let now = now();
-    let linked = seat.client.linked().await.unwrap_or_default();
-    let mut line = Line::publication(0, now.wall, seat.client.address(), &seat.holds(), now);
-    line.addresses = seat.client.uris();
-    line.addresses.extend(seat.client.tls_uris());
+    let client = seat.client().await;
+    let linked = client.linked().await.unwrap_or_default();
+    let mut line = Line::publication(0, now.wall, client.address(), &seat.holds(), now);
+    line.addresses = client.uris();
+    line.addresses.extend(client.tls_uris());
     line.server = (*linked != Linked::default()).then(|| Linked::clone(&linked));
     line
 }

@@ -1,21 +1,23 @@
 //! What the agent does when it is asked.
 
 mod files;
+mod status;
 mod streams;
 
 use std::sync::Arc;
 
 use tracing::debug;
 
-pub(super) use self::files::reload;
 use self::streams::{follow, stream, trace};
+pub(super) use self::{files::put_in_force, status::status};
 use super::{
     Order, Place, Shared,
     own::{Done, Own, OwnError, Wish},
+    reload::reload,
 };
 use crate::{
     client::{ClientError, Clock, Subscribing, TargetError, random_urn},
-    control::{AccountStatus, AgentStatus, Connection, ControlError, Reply, Request},
+    control::{Connection, ControlError, Reply, Request},
 };
 
 /// The name that stands for every account.
@@ -29,13 +31,13 @@ struct Session {
 }
 
 /// The account that requests are about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Which {
     /// None was named: the first, or the one that fits.
     #[default]
     Usual,
     /// This one.
-    One(usize),
+    One(String),
     /// Each.
     All,
 }
@@ -96,7 +98,11 @@ impl Session {
         })
     }
 
-    async fn answer(&mut self, request: Request, shared: &Shared) -> Reply {
+    async fn answer(&mut self, request: Request, shared: &Arc<Shared>) -> Reply {
+        let own = match self.own(shared) {
+            Ok(own) => own,
+            Err(reply) => return *reply,
+        };
         match request {
             Request::Account { name } => self.choose(shared, &name),
             Request::Set { status, note, activities, length, until, held } => {
@@ -104,7 +110,7 @@ impl Session {
                 let wish = Wish { status: &status, note, activities, length, until, held };
                 let id = random_urn().trim_start_matches("urn:uuid:").to_owned();
                 let mut reply = Reply::ok();
-                for own in self.own(shared) {
+                for own in &own {
                     reply = and(reply, answer(own.set(&wish, &id).await, held));
                 }
                 reply
@@ -113,21 +119,26 @@ impl Session {
             Request::Release { hold } => release(shared, &hold).await,
             Request::Clear {} => {
                 let mut reply = Reply::ok();
-                for own in self.own(shared) {
+                for own in &own {
                     reply = and(reply, answer(own.clear().await, false));
                 }
                 reply
             }
-            Request::Republish {} => match self.own(shared) {
+            Request::Republish {} => match own.as_slice() {
                 [own] => answer(own.again().await, false),
                 _ => Reply::error(2, "one account at a time: name it"),
             },
-            Request::Me {} => match self.own(shared) {
+            Request::Me {} => match own.as_slice() {
                 [own] => Reply { publication: Some(Box::new(own.line().await)), ..Reply::ok() },
                 _ => Reply::error(2, "one account at a time: name it"),
             },
             Request::Status {} => status(shared).await,
-            Request::Reload {} => reload(shared).await,
+            Request::Reload {} => {
+                // It comes to an end, whoever waits for it.
+                let shared = Arc::clone(shared);
+                let reloaded = tokio::spawn(async move { reload(&shared).await });
+                reloaded.await.unwrap_or_else(|_| Reply::error(70, "the files were not put in force: a bug of ours"))
+            }
             Request::Buddies {} => match shared.list.read_again().await {
                 Ok(list) => Reply { buddies: list.0.clone(), ..Reply::ok() },
                 Err(error) => Reply::error(2, format!("the buddy list stays as it was: {error}")),
@@ -135,8 +146,8 @@ impl Session {
             Request::Watchers {} => self.watchers(shared).await,
             Request::Decide { who, list } => files::decide(shared, &who, list.as_deref()).await,
             Request::Resumed {} => {
-                for seat in &shared.kept.seats {
-                    if let Err(error) = seat.client.resumed().await {
+                for seat in shared.kept.seats().iter() {
+                    if let Err(error) = seat.client().await.resumed().await {
                         return refuse(&error);
                     }
                 }
@@ -154,46 +165,46 @@ impl Session {
 
     /// Has further requests be about this account, or about all.
     fn choose(&mut self, shared: &Shared, name: &str) -> Reply {
-        let found = shared.kept.seats.iter().position(|seat| seat.name == name);
-        self.account = match found {
-            Some(place) => Which::One(place),
-            None if name == ALL => Which::All,
-            None => {
-                let names: Vec<&str> = shared.kept.seats.iter().map(|seat| seat.name.as_str()).collect();
-                let hint = match names.join(", ") {
-                    none if none.is_empty() => "there is none in the configuration".to_owned(),
-                    names => format!("there are {names}, and `{ALL}`"),
-                };
-                return Reply::error(3, format!("the agent has no account {name:?}")).with_hint(hint);
-            }
+        let seats = shared.kept.seats();
+        self.account = match name {
+            _ if seats.iter().any(|seat| seat.name == name) => Which::One(name.to_owned()),
+            ALL => Which::All,
+            _ => return no_account(shared, name),
         };
         Reply::ok()
     }
 
     /// Returns my status at the accounts that are meant.
-    fn own<'a>(&self, shared: &'a Shared) -> &'a [Own] {
-        match self.account {
-            Which::Usual => &shared.own[..1],
-            Which::One(place) => &shared.own[place..=place],
-            Which::All => &shared.own,
-        }
+    ///
+    /// # Errors
+    /// When the one that was named is not there any more.
+    fn own(&self, shared: &Shared) -> Result<Vec<Arc<Own>>, Box<Reply>> {
+        let all = shared.own();
+        Ok(match &self.account {
+            Which::Usual => all[..1].to_vec(),
+            Which::One(name) => {
+                let found = all.iter().find(|own| own.seat.name == *name);
+                vec![Arc::clone(found.ok_or_else(|| Box::new(no_account(shared, name)))?)]
+            }
+            Which::All => all.to_vec(),
+        })
     }
 
     /// Returns the account through which everybody is looked at, if one was named.
-    fn one(&self) -> Option<usize> {
-        match self.account {
-            Which::One(place) => Some(place),
+    fn one(&self) -> Option<String> {
+        match &self.account {
+            Which::One(name) => Some(name.clone()),
             Which::Usual | Which::All => None,
         }
     }
 
     async fn watchers(&self, shared: &Shared) -> Reply {
         let mut reply = Reply::ok();
-        for (place, seat) in shared.kept.seats.iter().enumerate() {
-            if matches!(self.account, Which::One(one) if one != place) {
+        for seat in shared.kept.seats().iter() {
+            if matches!(&self.account, Which::One(one) if *one != seat.name) {
                 continue;
             }
-            match seat.client.watchers().await {
+            match seat.client().await.watchers().await {
                 Ok(watchers) => {
                     let now = Clock::now();
                     reply.watchers.extend(watchers.iter().map(|watcher| watcher.to_info(now)));
@@ -203,6 +214,16 @@ impl Session {
         }
         reply
     }
+}
+
+fn no_account(shared: &Shared, name: &str) -> Reply {
+    let seats = shared.kept.seats();
+    let names: Vec<&str> = seats.iter().map(|seat| seat.name.as_str()).collect();
+    let hint = match names.join(", ") {
+        none if none.is_empty() => "there is none in the configuration".to_owned(),
+        names => format!("there are {names}, and `{ALL}`"),
+    };
+    Reply::error(3, format!("the agent has no account {name:?}")).with_hint(hint)
 }
 
 /// Joins the answers of several accounts: the first failure, or what the first one said.
@@ -216,7 +237,7 @@ fn and(before: Reply, next: Reply) -> Reply {
 /// Gives a hold back to its holder, at every account that has it.
 async fn claim(shared: &Shared, hold: &str) -> Reply {
     let mut found = Err(OwnError::NoSuchHold);
-    for own in &shared.own {
+    for own in shared.own().iter() {
         let claimed = own.claim(hold).await;
         found = found.or(claimed);
     }
@@ -226,7 +247,7 @@ async fn claim(shared: &Shared, hold: &str) -> Reply {
 /// Ends a hold at every account that has it.
 async fn release(shared: &Shared, hold: &str) -> Reply {
     let mut found = Err(OwnError::NoSuchHold);
-    for own in &shared.own {
+    for own in shared.own().iter() {
         let released = own.release(hold).await;
         found = found.or(released);
     }
@@ -248,42 +269,6 @@ pub(super) fn answer(done: Result<Done, OwnError>, held: bool) -> Reply {
         Err(error @ (OwnError::Wish(_) | OwnError::TooMany(_))) => Reply::error(2, error.to_string()),
         Err(error @ OwnError::NoSuchHold) => Reply::error(12, error.to_string()),
     }
-}
-
-/// Tells how the agent is.
-pub(super) async fn status(shared: &Shared) -> Reply {
-    let (mut active, mut pending) = (0, 0);
-    let mut accounts = Vec::new();
-    for seat in &shared.kept.seats {
-        match seat.client.watchers().await {
-            Ok(watchers) => {
-                let waiting = watchers.iter().filter(|watcher| watcher.state == "pending").count();
-                pending += waiting;
-                active += watchers.len() - waiting;
-            }
-            Err(error) => return refuse(&error),
-        }
-        if !seat.name.is_empty() {
-            let (name, address) = (seat.name.clone(), seat.client.address().to_owned());
-            accounts.push(AccountStatus { name, address });
-        }
-    }
-    let first = &shared.kept.seats[0].client;
-    let status = AgentStatus {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        since: shared.since,
-        address: first.address().to_owned(),
-        listen: first.locals().to_vec(),
-        accounts,
-        config: shared.paths.config_file.clone(),
-        log: shared.configured.as_ref().and_then(|configured| super::lock(configured).log.clone()),
-        state: shared.kept.file.as_ref().map(super::Keeper::health),
-        active,
-        pending,
-    };
-    let publication = Some(Box::new(shared.own[0].line().await));
-    Reply { agent: Some(Box::new(status)), publication, ..Reply::ok() }
 }
 
 fn place(listen: Option<&str>, port: Option<u16>) -> Result<Place, String> {

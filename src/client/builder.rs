@@ -16,7 +16,7 @@ use super::{
     driver::{COMMANDS, Driver, Network},
     local::sources_toward,
     server::Home,
-    trace::{BEHIND, Tracer},
+    trace::{BEHIND, TraceRecord, Tracer},
 };
 use crate::{
     net::{
@@ -61,6 +61,7 @@ pub struct ClientBuilder {
     name_server: Option<SocketAddr>,
     tls: TlsSettings,
     dns: Arc<Dns>,
+    trace: Option<broadcast::Sender<TraceRecord>>,
 }
 
 impl ClientBuilder {
@@ -90,6 +91,7 @@ impl ClientBuilder {
             name_server: None,
             tls: TlsSettings::default(),
             dns: Arc::default(),
+            trace: None,
         }
     }
 
@@ -235,6 +237,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Tells its messages to those who read the [trace](PresenceClient::trace) of a client that is to end for it.
+    pub fn traced_as(mut self, earlier: &PresenceClient) -> Self {
+        self.trace = Some(earlier.shared.trace.clone());
+        self
+    }
+
     /// Goes on with the watchers of an earlier run, as [`PresenceClient::saved`] or [`PresenceClient::halt`] told
     /// them (NOT-29). Those who know us by another address or port are dropped.
     ///
@@ -340,7 +348,7 @@ impl ClientBuilder {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (releases, given_up) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS);
-        let (trace, _) = broadcast::channel(BEHIND);
+        let trace = self.trace.unwrap_or_else(|| broadcast::channel(BEHIND).0);
         let tracer = Tracer::new(trace.clone());
         let driver =
             Driver::new(core, out, Network { listeners, tls, believing }, inbox, given_up, events.clone(), tracer)?;

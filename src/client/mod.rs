@@ -403,6 +403,11 @@ impl PresenceClient {
         self.ask(Command::Resumed).await
     }
 
+    /// Returns whether the client has stopped, for whatever reason.
+    pub fn is_gone(&self) -> bool {
+        self.shared.commands.is_closed()
+    }
+
     /// Waits until the client has stopped, for whatever reason.
     pub async fn gone(&self) {
         self.shared.commands.closed().await;

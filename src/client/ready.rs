@@ -28,13 +28,13 @@ use super::{PresenceClient, PresenceEvent, Restored, SavedServing, driver::Drive
 #[must_use = "a client begins with `start`"]
 pub struct ReadyClient {
     client: PresenceClient,
-    driver: Driver,
+    driver: Box<Driver>,
     restored: Restored,
 }
 
 impl ReadyClient {
     pub(super) fn new(client: PresenceClient, driver: Driver, restored: Restored) -> Self {
-        Self { client, driver, restored }
+        Self { client, driver: Box::new(driver), restored }
     }
 
     /// Returns what is to be saved before the first NOTIFY: numbers that went out must never come again (NOT-29).

@@ -60,6 +60,15 @@ impl TlsSettings {
         self
     }
 
+    /// Sees whether the files that it names can be used.
+    ///
+    /// # Errors
+    /// When one cannot be.
+    pub fn check(&self) -> Result<(), ClientError> {
+        Tls::new(self.ca_file.as_deref())?;
+        Ok(())
+    }
+
     /// Makes what the sockets need, and what decides about each peer.
     pub(super) fn open(self, addresses: &[IpAddr]) -> Result<(Arc<Tls>, Believing), TlsError> {
         let key = match self.key {

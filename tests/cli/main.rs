@@ -17,9 +17,13 @@ mod own;
 mod progress;
 mod raw;
 mod refusing;
+mod reload;
 mod schema;
+mod server;
 mod state;
 mod support;
 mod targets;
 mod trace;
 mod trust;
+#[path = "../world/mod.rs"]
+mod world;

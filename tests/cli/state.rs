@@ -225,5 +225,5 @@ fn a_configuration_that_breaks_while_the_agent_runs_changes_nothing() {
     fs::remove_file(home.path("config/sippresence/config.toml")).unwrap();
     home.config(&format!("[agent]\nport = {}\nmin_expires = \"2m\"\n", home.port));
     let reload = home.run(&["agent", "reload"]);
-    assert_eq!(reload.err, "policy and hooks are in force; [agent], [sip] waits for `agent restart`\n");
+    assert_eq!(reload.err, "configuration and policy are in force; this machine's own address began anew\n");
 }

@@ -31,6 +31,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::pub_08_is_published_at_afresh_after_it_lost_everything", forgot),
     ("kamailio::aut_03_does_not_believe_a_wrong_password_of_the_doctor", doctor_unknown),
     ("kamailio::aut_03_refuses_a_wrong_password_with_exit_code_4", wrong_password),
+    ("kamailio::aut_03_takes_a_password_that_was_mended_at_a_reload", mended_password),
     ("kamailio::knows_two_accounts_of_one_agent_and_one_that_fails_harms_not_the_other", two_accounts),
     ("kamailio::pub_19_registers_who_wants_to_be_registered", registers),
     ("kamailio::is_worked_through_by_the_library", library),
@@ -465,6 +466,40 @@ fn forgot(peer: &Peer) {
         if out.contains("\taway: afresh") { Ok(()) } else { Err(out) }
     });
     assert_eq!(server.tags("alice").len(), 1);
+}
+
+fn mended_password(peer: &Peer) {
+    let server = Kamailio::start(peer, USUAL);
+    let alice = server.home(&["alice", "carol"], "");
+    let config = alice.path("config/sippresence/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    // One from a file, one that a program reads from a file that we know nothing of.
+    let program = format!("password_command = \"cat {}\"", alice.path("carol.pw").display());
+    let text = text.replace(&format!("password_file = \"{}\"", alice.path("carol.pw").display()), &program);
+    std::fs::write(&config, text).unwrap();
+    let write = |user: &str, password: &str| std::fs::write(alice.path(&format!("{user}.pw")), password).unwrap();
+    let _agent = AgentOf(&alice);
+    for user in ["alice", "carol"] {
+        write(user, "wrong\n");
+        let (code, _, err) = ended(&alice, &["-a", user, "set", "busy"]);
+        assert_eq!(code, 4, "{user}: {err}");
+        assert!(server.tags(user).is_empty());
+    }
+    for user in ["alice", "carol"] {
+        write(user, &format!("{user}-pw\n"));
+    }
+    let (code, _, err) = ended(&alice, &["agent", "reload"]);
+    let anew = "configuration and policy are in force; account alice began anew; account carol began anew\n";
+    assert_eq!((code, err.as_str()), (0, anew));
+    for user in ["alice", "carol"] {
+        until("it is at the server", || {
+            let me = alice.run(&["-a", user, "me"]);
+            if me.contains("at the server  yes, until ") { Ok(()) } else { Err(me) }
+        });
+        assert_eq!(server.tags(user).len(), 1);
+    }
+    let (code, _, err) = ended(&alice, &["agent", "reload"]);
+    assert_eq!((code, err.as_str()), (0, "configuration and policy are in force\n"));
 }
 
 fn wrong_password(peer: &Peer) {

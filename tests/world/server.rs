@@ -69,6 +69,12 @@ impl Server {
         (self.publications.len(), self.subscriptions.len())
     }
 
+    /// Returns the documents that stand there of somebody.
+    pub fn documents(&self, of: &str) -> Vec<&str> {
+        let all = self.publications.values();
+        all.filter(|publication| publication.of == of).map(|publication| publication.body.as_str()).collect()
+    }
+
     /// Forgets all that it kept, as a server without a disk does that is started anew; tags and numbers are not used
     /// twice.
     pub fn restart(&mut self) {

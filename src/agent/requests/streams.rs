@@ -40,7 +40,11 @@ pub(super) async fn stream(
     let end_at = tokio::time::Instant::now() + SHOW_WITHIN;
     let mut seq = 0;
     loop {
+        let clients = following.clients();
         let news = tokio::select! {
+            biased;
+            // Cut off, not told that it is over: whoever listens will be answered again.
+            () = shared.replaced(&clients), if !once => return Err(ControlError::Closed),
             news = following.next(shared) => news,
             () = connection.closed() => return Err(ControlError::Closed),
             () = tokio::time::sleep_until(end_at), if once => Vec::new(),
@@ -75,43 +79,50 @@ pub(super) async fn follow(
     shared: &Arc<Shared>,
     session: &Session,
 ) -> Result<(), ControlError> {
-    let mut following = match Following::start(shared, Whom::Everybody, Subscribing::Lasting, session.one(), true).await
-    {
+    let (mut others, several) = (shared.follow_accounts(), shared.own().len() > 1);
+    let everybody = Following::start(shared, Whom::Everybody, Subscribing::Lasting, session.one(), true).await;
+    let mut following = match everybody {
         Ok(following) => following,
         Err(refusal) => return connection.write(&*refusal).await,
     };
+    // Each in a task of its own, which is not cut off by the news of another.
     let (all, mut news) = mpsc::channel::<Vec<Line>>(TRACED);
-    let mut accounts = JoinSet::new();
-    let mut first = Vec::new();
-    for place in 0..shared.own.len() {
-        let own = &shared.own[place];
-        let account = (shared.own.len() > 1).then(|| own.seat.name.clone());
+    let (mut tasks, mut clients, mut first) = (JoinSet::new(), Vec::new(), Vec::new());
+    for own in shared.own().iter().cloned() {
+        let account = several.then(|| own.seat.name.clone());
         let named = move |mut lines: Vec<Line>| {
             for line in &mut lines {
                 line.account.clone_from(&account);
             }
             lines
         };
-        let (mut at, lines) = match News::start(own).await {
+        let client = own.seat.client().await;
+        let (mut at, lines) = match News::start(&own, &client).await {
             Ok(started) => started,
             Err(error) => return connection.write(&refuse(&error)).await,
         };
+        clients.push(client);
         first.extend(named(lines));
-        let (shared, all) = (Arc::clone(shared), all.clone());
-        accounts.spawn(async move {
-            while let Some(lines) = at.next(&shared.own[place]).await {
+        let all = all.clone();
+        tasks.spawn(async move {
+            while let Some(lines) = at.next(&own).await {
                 if all.send(named(lines)).await.is_err() {
                     return;
                 }
             }
         });
     }
+    let this = Arc::clone(shared);
+    tasks.spawn(async move { while all.send(following.next(&this).await).await.is_ok() {} });
     connection.write(&Reply::ok()).await?;
     let mut seq = 0;
     tell(connection, first, &mut seq).await?;
     loop {
         let lines = tokio::select! {
-            lines = following.next(shared) => lines,
+            biased;
+            // Whoever listens asks again.
+            () = shared.replaced(&clients) => return Err(ControlError::Closed),
+            Ok(()) = others.changed() => return Err(ControlError::Closed),
             Some(lines) = news.recv() => lines,
             () = connection.closed() => return Err(ControlError::Closed),
         };
@@ -125,8 +136,8 @@ pub(super) async fn follow(
 pub(super) async fn trace(connection: &mut Connection, shared: &Shared) -> Result<(), ControlError> {
     let (all, mut traced) = mpsc::channel::<Traced>(TRACED);
     let mut accounts = JoinSet::new();
-    for seat in &shared.kept.seats {
-        let (mut trace, all) = (seat.client.trace(), all.clone());
+    for seat in shared.kept.seats().iter() {
+        let (mut trace, all) = (seat.client().await.trace(), all.clone());
         accounts.spawn(async move {
             while let Some(traced) = trace.next().await {
                 if all.send(traced).await.is_err() {

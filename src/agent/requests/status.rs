@@ -1,0 +1,47 @@
+//! How the agent is.
+
+use std::sync::Arc;
+
+use super::{Shared, refuse};
+use crate::{
+    agent::{kept::Keeper, lock},
+    control::{AccountStatus, AgentStatus, Reply},
+};
+
+/// Tells how the agent is.
+pub(in crate::agent) async fn status(shared: &Shared) -> Reply {
+    let (mut active, mut pending) = (0, 0);
+    let mut accounts = Vec::new();
+    for seat in shared.kept.seats().iter() {
+        let client = seat.client().await;
+        match client.watchers().await {
+            Ok(watchers) => {
+                let waiting = watchers.iter().filter(|watcher| watcher.state == "pending").count();
+                pending += waiting;
+                active += watchers.len() - waiting;
+            }
+            Err(error) => return refuse(&error),
+        }
+        if !seat.name.is_empty() {
+            let (name, address) = (seat.name.clone(), client.address().to_owned());
+            accounts.push(AccountStatus { name, address });
+        }
+    }
+    let usual = Arc::clone(&shared.own()[0]);
+    let first = usual.seat.client().await;
+    let status = AgentStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        since: shared.since,
+        address: first.address().to_owned(),
+        listen: first.locals().to_vec(),
+        accounts,
+        config: shared.paths.config_file.clone(),
+        log: shared.configured.as_ref().and_then(|configured| lock(configured).log.clone()),
+        state: shared.kept.file.as_ref().map(Keeper::health),
+        active,
+        pending,
+    };
+    let publication = Some(Box::new(usual.line().await));
+    Reply { agent: Some(Box::new(status)), publication, ..Reply::ok() }
+}
