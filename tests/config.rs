@@ -129,6 +129,8 @@ fn values_are_read_as_they_are_meant() {
         mode = "p2p"
         outbound_proxy = "SIP:PBX.example.com;transport=tls"
         password_file = "~/secret"
+        cert_file = "me.pem"
+        key_file = "~/me.key"
         [account.home]
         address = "sips:al@[2001:DB8::1]:5070"
         password_command = "pass show 'sip home'"
@@ -154,6 +156,8 @@ fn values_are_read_as_they_are_meant() {
     assert_eq!((work.address.as_str(), work.mode), ("sip:Alice@example.com", Mode::P2p));
     assert_eq!(work.outbound_proxy.as_deref(), Some("sip:pbx.example.com;transport=tls"));
     assert!(matches!(&work.password, PasswordSource::File(path) if path.ends_with("secret") && path.is_absolute()));
+    let (certificate, key) = work.certificate.as_ref().expect("there is one");
+    assert!(certificate.ends_with("me.pem") && key.ends_with("me.key") && key.is_absolute());
     let (name, home) = settings.default_account().expect("one is the default");
     assert_eq!((name, home.address.as_str()), ("home", "sips:al@[2001:db8::1]:5070"));
     assert_eq!(home.outbound_proxy.as_deref(), Some("sip:proxy.example.com:5070"));
@@ -237,6 +241,8 @@ fn a_bad_value_is_named_with_its_key_line_and_remedy() {
         ("[account.w]\naddress = \"a@b\"\noutbound_proxy = \"tel:1 2\"", "\"tel:1 2\" is no proxy"),
         ("[account.w]\naddress = \"a@b\"\npassword_command = \"x\"\npassword_file = \"y\"", "keep one of them"),
         ("[account.w]\naddress = \"a@b\"\npassword_command = \"x 'y\"", "a ' is not closed"),
+        ("[account.w]\naddress = \"a@b\"\ncert_file = \"x\"", "name it by `key_file`"),
+        ("[account.w]\naddress = \"a@b\"\nkey_file = \"x\"", "name it by `cert_file`"),
         ("default_account = \"x\"", "config.toml:1:19: `default_account`: there is no section [account.x]"),
         ("[account.a]\naddress=\"a@b\"\n[account.b]\naddress=\"a@b\"", "say which is the default, \"a\" or \"b\""),
         ("[hooks]\non_event = \"rm -rf x\"", "write the program and its arguments as a list"),

@@ -64,7 +64,9 @@ fn files(settings: &Settings, account: Option<&Account>) -> Vec<PathBuf> {
         Some(PasswordSource::File(path)) => Some(path.clone()),
         _ => None,
     };
-    settings.tls.ca_file.clone().into_iter().chain(password).collect()
+    let certificate = account.and_then(|account| account.certificate.clone());
+    let certificate = certificate.map(<[PathBuf; 2]>::from).into_iter().flatten();
+    settings.tls.ca_file.clone().into_iter().chain(password).chain(certificate).collect()
 }
 
 impl Stamp {

@@ -51,6 +51,9 @@ pub fn tls(settings: &Settings, account: Option<&Account>, paths: &Paths) -> Tls
             tls = tls.server(uri.as_ref().host_text());
         }
     }
+    if let Some((certificate, key)) = &account.certificate {
+        tls = tls.certificate(certificate, key);
+    }
     tls.insecure(account.insecure)
 }
 

@@ -307,6 +307,9 @@ impl Driver {
                 }
                 Input::Opened(Flow { transport: *transport, local: *local, remote: *remote, conn: Some(*conn) })
             }
+            StreamEvent::Proved { conn, proved } => {
+                Input::Vouched { conn: *conn, vouched: self.believing.vouched(proved) }
+            }
             StreamEvent::Data { conn, bytes } => {
                 self.tracer.read(*conn, bytes);
                 Input::Data { conn: *conn, bytes }
@@ -318,6 +321,7 @@ impl Driver {
             }
             StreamEvent::TlsFailed { conn, error } => {
                 self.conns.remove(conn);
+                self.tracer.closed(*conn);
                 Input::TlsFailed { conn: *conn, error: error.clone() }
             }
         };

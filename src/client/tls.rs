@@ -10,8 +10,9 @@ use std::{
 
 use super::{ClientError, TrustedKeys};
 use crate::{
-    config::FirstUse,
-    net::tls::{Fingerprint, Known, OwnKey, Tls, TlsError, Trust},
+    config::{FirstUse, read_closed},
+    net::tls::{Fingerprint, Known, OwnKey, Proved, Tls, TlsError, Trust},
+    presence::core::Vouched,
     sip::locate::PeerIdentity,
 };
 
@@ -21,6 +22,7 @@ use crate::{
 pub struct TlsSettings {
     ca_file: Option<PathBuf>,
     key: Option<Arc<OwnKey>>,
+    certificate: Option<(PathBuf, PathBuf)>,
     keys: Option<TrustedKeys>,
     first_use: FirstUse,
     servers: Vec<Box<str>>,
@@ -34,9 +36,16 @@ impl TlsSettings {
         self
     }
 
-    /// Shows this key to those who connect to us, so that they know us again after a restart.
+    /// Shows this key to peers, so that they know us again after a restart.
     pub fn key(mut self, key: impl Into<Arc<OwnKey>>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Shows those [servers](Self::server) that ask for it a certificate that an authority made for us: a file with it and
+    /// with those between it and the authority, and one with its key that nobody else can read (PEM).
+    pub fn certificate(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.certificate = Some((chain.into(), key.into()));
         self
     }
 
@@ -65,17 +74,28 @@ impl TlsSettings {
     /// # Errors
     /// When one cannot be.
     pub fn check(&self) -> Result<(), ClientError> {
-        Tls::new(self.ca_file.as_deref())?;
+        self.files()?;
         Ok(())
+    }
+
+    /// Reads the files that it names.
+    fn files(&self) -> Result<Tls, TlsError> {
+        let tls = Tls::new(self.ca_file.as_deref())?;
+        let Some((path, key)) = &self.certificate else { return Ok(tls) };
+        let unusable = |reason: String| TlsError::Certificate { path: path.clone(), reason };
+        let chain = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let key = read_closed(key).map_err(|error| unusable(error.to_string()))?;
+        tls.showing(path, &chain, key.as_bytes(), self.servers.clone())
     }
 
     /// Makes what the sockets need, and what decides about each peer.
     pub(super) fn open(self, addresses: &[IpAddr]) -> Result<(Arc<Tls>, Believing), TlsError> {
+        let tls = self.files()?;
         let key = match self.key {
             Some(key) => key,
             None => Arc::new(OwnKey::generate()?),
         };
-        let tls = Tls::new(self.ca_file.as_deref())?.serving(&key, addresses)?;
+        let tls = tls.serving(&key, addresses)?;
         let Self { keys, first_use, servers, insecure, .. } = self;
         Ok((Arc::new(tls), Believing { keys, first_use, servers, insecure }))
     }
@@ -109,6 +129,17 @@ impl Believing {
                 Trust::Authority
             }
         }
+    }
+
+    /// Returns for whom it is proof what somebody who connected to us has proved.
+    pub(super) fn vouched(&self, proved: &Proved) -> Vouched {
+        let keys = self.keys.as_ref().map(TrustedKeys::list).transpose().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no key of a peer is trusted");
+            None
+        });
+        let theirs = keys.into_iter().flatten().filter(|(_, key)| *key == proved.key);
+        let presentities = theirs.map(|(presentity, _)| presentity.into()).collect();
+        Vouched { domains: proved.domains.clone(), presentities }
     }
 
     /// Keeps a key that was taken because it is the first one seen.

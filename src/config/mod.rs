@@ -27,6 +27,7 @@ pub use self::{
     paths::{Environment, Paths},
     policy::{List, PolicyFile},
     private::{prepare_private_dir, write_private},
+    secret::read_closed,
     settings::{
         Account, Agent, Auth, DEFAULT_PORT, FirstUse, Hooks, Interop, Listen, MinAuth, Mode, OnExit, PasswordSource,
         Policy, Publish, Register, Require, Settings, Sip, Tls, Watch,

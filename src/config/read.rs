@@ -117,6 +117,16 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
             }
             account.password = file;
         }
+        let (mut certificate, mut key) = (None, None);
+        let path = |value: &DeValue<'_>| Ok::<_, String>(optional(value)?.map(|path| folders.complete(&path)));
+        s.read("cert_file", &mut certificate, path)?;
+        s.read("key_file", &mut key, path)?;
+        account.certificate = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(s.blame("cert_file", "it needs its key: name it by `key_file`")),
+            (None, Some(_)) => return Err(s.blame("key_file", "it needs its certificate: name it by `cert_file`")),
+        };
         s.read("insecure", &mut account.insecure, flag)?;
         s.finish(known)?;
         settings.accounts.insert(name.into(), account);

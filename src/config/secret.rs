@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 
 use super::error::ConfigError;
 
-/// The most that a password file may hold.
-const LIMIT: u64 = 4096;
+/// How much of such a file is read: more than any password, and than a private key with its words.
+const LIMIT: u64 = 64 * 1024;
 
 /// A password, which never shows itself in a log and is wiped when dropped.
 #[derive(Clone)]
@@ -27,31 +27,40 @@ impl Secret {
 
     /// Reads the first line of a file that must be ours and closed to all others.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |error| ConfigError::Unreadable { path: path.into(), error };
-        let refused = |message: &str| ConfigError::Unsafe { path: path.into(), message: message.into() };
-        // Without waiting, should it be a pipe.
-        let flags = OFlag::O_NONBLOCK.bits();
-        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-        // Of the open file: what is checked is what is read.
-        let found = file.metadata().map_err(unreadable)?;
-        if !found.is_file() {
-            return Err(refused("it is not a file"));
-        }
-        if found.mode() & 0o077 != 0 {
-            return Err(refused("others can read or write it; run chmod 600 on it"));
-        }
-        if found.uid() != Uid::effective().as_raw() && found.uid() != 0 {
-            return Err(refused("it belongs to another user"));
-        }
-        let mut text = Zeroizing::new(String::new());
-        file.take(LIMIT).read_to_string(&mut text).map_err(unreadable)?;
-        Self::from_first_line(&text).ok_or_else(|| refused("its first line, the password, is empty"))
+        let message = "its first line, the password, is empty".to_owned();
+        Self::from_first_line(&read_closed(path)?).ok_or_else(|| ConfigError::Unsafe { path: path.into(), message })
     }
 
     /// Returns the password itself.
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
+}
+
+/// Reads a file that must be ours and closed to all others, the beginning of a long one.
+///
+/// # Errors
+/// When it cannot be read, or others can.
+pub fn read_closed(path: &Path) -> Result<Zeroizing<String>, ConfigError> {
+    let unreadable = |error| ConfigError::Unreadable { path: path.into(), error };
+    let refused = |message: &str| ConfigError::Unsafe { path: path.into(), message: message.into() };
+    // Without waiting, should it be a pipe.
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    // Of the open file: what is checked is what is read.
+    let found = file.metadata().map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(refused("it is not a file"));
+    }
+    if found.mode() & 0o077 != 0 {
+        return Err(refused("others can read or write it; run chmod 600 on it"));
+    }
+    if found.uid() != Uid::effective().as_raw() && found.uid() != 0 {
+        return Err(refused("it belongs to another user"));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(LIMIT).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
 }
 
 impl fmt::Debug for Secret {

@@ -58,6 +58,8 @@ pub struct Account {
     pub realm: Option<String>,
     /// Where the password comes from.
     pub password: PasswordSource,
+    /// The certificate that this account's server gets to see if it asks, and its key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// Takes any certificate of this account's server; warned of at each start.
     pub insecure: bool,
 }
@@ -73,6 +75,7 @@ impl Account {
             auth_user: None,
             realm: None,
             password: PasswordSource::None,
+            certificate: None,
             insecure: false,
         }
     }

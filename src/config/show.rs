@@ -84,6 +84,10 @@ fn account_keys(account: &Account) -> Vec<(&'static str, Value)> {
         PasswordSource::Command(command) => keys.push(("password_command", strings(command.iter().cloned()))),
         PasswordSource::File(path) => keys.push(("password_file", path.display().to_string().into())),
     }
+    if let Some((certificate, key)) = &account.certificate {
+        keys.push(("cert_file", certificate.display().to_string().into()));
+        keys.push(("key_file", key.display().to_string().into()));
+    }
     keys.push(("insecure", account.insecure.into()));
     keys
 }

@@ -20,7 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::tls::{Fingerprint, Tls, Trust};
+use super::tls::{Fingerprint, Proved, Tls, Trust, refusal};
 use crate::sip::{
     locate::PeerIdentity,
     transport::{ConnId, Packet, TlsFailure, Transport},
@@ -47,7 +47,8 @@ const READ: usize = 16 * 1024;
 /// The most packets that one write joins.
 const JOIN: usize = 16;
 
-/// What a connection tells; `Opened`, then any number of `Data`, then one `Closed`; or one `ConnectFailed` or `TlsFailed`.
+/// What a connection tells; `Opened`, perhaps `Proved`, then any number of `Data`, then one `Closed` or
+/// `TlsFailed`; or one `ConnectFailed` or `TlsFailed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamEvent {
     /// The connection stands.
@@ -64,6 +65,13 @@ pub enum StreamEvent {
         accepted: bool,
         /// The peer and its key, where that is believed because it is the first one seen.
         first_key: Option<(Arc<PeerIdentity>, Fingerprint)>,
+    },
+    /// Whoever opened the connection has proved something by a certificate; right after `Opened`.
+    Proved {
+        /// On which connection.
+        conn: ConnId,
+        /// What.
+        proved: Proved,
     },
     /// Bytes came, cut anywhere.
     Data {
@@ -88,7 +96,7 @@ pub enum StreamEvent {
         /// Why not; `TimedOut` after [`CONNECT_LIMIT`].
         error: ErrorKind,
     },
-    /// A connection could be opened, and there is no TLS on it, or not with whom was asked for.
+    /// A connection could be opened, and there is no TLS on it, or not with whom was asked for, or we are refused.
     TlsFailed {
         /// Which one.
         conn: ConnId,
@@ -191,7 +199,7 @@ pub fn spawn_connection(stream: TcpStream, conn: ConnId, events: mpsc::Sender<St
         if let Ok((local, remote)) = ends(&stream)
             && events.send(stands(conn, Transport::Tcp, (local, remote), None)).await.is_ok()
         {
-            let error = carry(stream, conn, queue, &events).await.err();
+            let error = carry(stream, conn, queue, &events).await.err().map(|error| error.kind());
             let _ = events.send(StreamEvent::Closed { conn, error }).await;
         }
     });
@@ -209,9 +217,13 @@ pub fn spawn_tls_connection(
     let task = tokio::spawn(async move {
         let Ok(ends) = ends(&stream) else { return };
         match tls.accept(stream).await {
-            Ok(stream) => {
+            Ok((stream, proved)) => {
                 if events.send(stands(conn, Transport::Tls, ends, None)).await.is_ok() {
-                    let error = carry(stream, conn, queue, &events).await.err();
+                    if let Some(proved) = proved {
+                        // Nobody left to hear it hears of no data either.
+                        let _ = events.send(StreamEvent::Proved { conn, proved }).await;
+                    }
+                    let error = carry(stream, conn, queue, &events).await.err().map(|error| error.kind());
                     let _ = events.send(StreamEvent::Closed { conn, error }).await;
                 }
             }
@@ -242,7 +254,7 @@ pub fn connect(
         match opened.and_then(|stream| ends(&stream).map(|ends| (stream, ends))) {
             Ok((stream, (local, remote))) => {
                 if events.send(stands(conn, Transport::Tcp, (local, remote), None)).await.is_ok() {
-                    let error = carry(stream, conn, queue, &events).await.err();
+                    let error = carry(stream, conn, queue, &events).await.err().map(|error| error.kind());
                     let _ = events.send(StreamEvent::Closed { conn, error }).await;
                 }
             }
@@ -278,7 +290,14 @@ pub fn connect_tls(
                 let first_key = first_key.map(|key| (peer, key));
                 if events.send(stands(conn, Transport::Tls, ends, first_key)).await.is_ok() {
                     let error = carry(stream, conn, queue, &events).await.err();
-                    let _ = events.send(StreamEvent::Closed { conn, error }).await;
+                    // Whom we are not good enough says so only now.
+                    let refused = error.as_ref().and_then(|error| refusal(error, remote));
+                    let _ = events
+                        .send(match refused {
+                            Some(error) => StreamEvent::TlsFailed { conn, error },
+                            None => StreamEvent::Closed { conn, error: error.map(|error| error.kind()) },
+                        })
+                        .await;
                 }
             }
             Err(error) => {
@@ -336,20 +355,20 @@ async fn carry<S: AsyncRead + AsyncWrite>(
     conn: ConnId,
     queue: Queue,
     events: &mpsc::Sender<StreamEvent>,
-) -> Result<(), ErrorKind> {
+) -> io::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let Queue { packets, mut overflow } = queue;
     let mut outgoing = Outgoing { packets, parts: Vec::new() };
     let closed_by_us = tokio::select! {
         read = read(&mut reader, conn, events) => {
-            read.map_err(|error| error.kind())?;
+            read?;
             false
         }
         written = outgoing.write(&mut writer) => {
-            written.map_err(|error| error.kind())?;
+            written?;
             true
         }
-        error = overflowed(&mut overflow) => return Err(error),
+        error = overflowed(&mut overflow) => return Err(error.into()),
     };
     if closed_by_us {
         // A socket that is dropped with bytes unread resets the connection, and the peer may lose our last words.
@@ -357,7 +376,7 @@ async fn carry<S: AsyncRead + AsyncWrite>(
     } else {
         // The peer may have closed only its own direction, and wait for the answers that are queued.
         outgoing.packets.close();
-        within(WRITE_LIMIT, outgoing.write(&mut writer)).await.map_err(|error| error.kind())?;
+        within(WRITE_LIMIT, outgoing.write(&mut writer)).await?;
     }
     Ok(())
 }
@@ -479,7 +498,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(size);
         let ((packets, overflow, queue), (events, taken)) = (channels(), mpsc::channel(4));
         let task = tokio::spawn(async move {
-            let error = carry(ours, CONN, queue, &events).await.err();
+            let error = carry(ours, CONN, queue, &events).await.err().map(|error| error.kind());
             let _ = events.send(StreamEvent::Closed { conn: CONN, error }).await;
         });
         (ConnHandle { packets, overflow, task }, theirs, taken)

@@ -1,9 +1,11 @@
 //! Streams under TLS: who is at the other end, and who we are (RFC 3261 §26.2, RFC 5922, RFC 8996).
 //!
 //! A [`Tls`] belongs to one client. It makes a stream of a connection that stands, in TLS 1.2 or 1.3 and nothing older.
-//! `verify` judges certificates, `own` makes our own. Which identity is asked for is the core's matter, which keys are
+//! `verify` judges certificates of those whom we ask for, `caller` of those who connect to us, `own` makes our own. Which identity is asked for is the core's matter, which keys are
 //! pinned that of whoever keeps them.
 
+mod caller;
+mod fingerprint;
 mod own;
 mod verify;
 
@@ -11,12 +13,10 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
 
-use sha2::{Digest as _, Sha256};
 use tokio::{
     net::TcpStream,
     sync::{OnceCell, Semaphore},
@@ -25,15 +25,21 @@ use tokio::{
 use tokio_rustls::{
     TlsAcceptor, TlsConnector, client, rustls,
     rustls::{
-        ClientConfig, RootCertStore, ServerConfig,
+        AlertDescription, ClientConfig, RootCertStore, ServerConfig,
         client::Resumption,
         crypto::{CryptoProvider, ring},
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+        server::NoServerSessionStorage,
     },
     server,
 };
 
-pub use self::own::OwnKey;
+use self::{caller::Asker, own::Shown};
+pub use self::{
+    caller::Proved,
+    fingerprint::{Fingerprint, InvalidFingerprint},
+    own::OwnKey,
+};
 use crate::sip::{locate::PeerIdentity, transport::TlsFailure};
 
 /// How long a handshake may take once the connection stands.
@@ -52,56 +58,17 @@ pub enum TlsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The certificate that an authority made for us is of no use.
+    #[error("cannot use the certificate in {}: {reason}", path.display())]
+    Certificate {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it, or with its key.
+        reason: String,
+    },
     /// Our own key is of no use.
     #[error("cannot use the key for TLS: {0}")]
     Key(String),
-}
-
-/// The SHA-256 of a public key with its algorithm (`SubjectPublicKeyInfo`), which outlives the certificates made for it.
-///
-/// Its text is `SHA256:` and 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    fn of(public_key: &[u8]) -> Self {
-        Self(Sha256::digest(public_key).into())
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SHA256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-/// The text is no fingerprint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a fingerprint is SHA256: and 64 hexadecimal digits")]
-pub struct InvalidFingerprint;
-
-impl FromStr for Fingerprint {
-    type Err = InvalidFingerprint;
-
-    fn from_str(text: &str) -> Result<Self, InvalidFingerprint> {
-        let (name, digits) = text.trim().split_once(':').ok_or(InvalidFingerprint)?;
-        let plain = digits.len() == 64 && digits.bytes().all(|c| c.is_ascii_hexdigit());
-        if !name.eq_ignore_ascii_case("sha256") || !plain {
-            return Err(InvalidFingerprint);
-        }
-        let mut bytes = [0; 32];
-        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| InvalidFingerprint)?;
-        }
-        Ok(Self(bytes))
-    }
 }
 
 /// What a peer is believed by.
@@ -133,7 +100,10 @@ pub struct Tls {
     more: Vec<CertificateDer<'static>>,
     /// All of them, once they are needed.
     roots: OnceCell<Arc<RootCertStore>>,
-    acceptor: Option<TlsAcceptor>,
+    /// What peers see of us.
+    own: Option<Shown>,
+    /// What these hosts, and nobody else, see of us.
+    certified: Option<(Shown, Vec<Box<str>>)>,
     handshakes: Semaphore,
 }
 
@@ -152,24 +122,49 @@ impl Tls {
         let more = ca_file.map_or_else(|| Ok(Vec::new()), authorities)?;
         let handshakes = Semaphore::new(MAX_HANDSHAKES);
         let provider = Arc::new(ring::default_provider());
-        Ok(Self { provider, more, roots: OnceCell::new(), acceptor: None, handshakes })
+        Ok(Self { provider, more, roots: OnceCell::new(), own: None, certified: None, handshakes })
     }
 
-    /// Takes connections with a certificate for these addresses, made for our own key.
+    /// Takes connections with a certificate for these addresses, made for our own key; peers without an authority are
+    /// shown the same where we connect to them.
     ///
     /// # Errors
     /// When no certificate can be made of the key.
     pub fn serving(mut self, key: &OwnKey, addresses: &[IpAddr]) -> Result<Self, TlsError> {
-        let (certificate, private) = key.certificate(addresses)?;
-        let refused = |error: rustls::Error| TlsError::Key(error.to_string());
-        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(rustls::ALL_VERSIONS)
-            .map_err(refused)?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], private)
-            .map_err(refused)?;
-        self.acceptor = Some(TlsAcceptor::from(Arc::new(config)));
+        self.own = Some(key.shown(&self.provider, addresses)?);
         Ok(self)
+    }
+
+    /// Shows these hosts, and nobody else, a certificate that an authority made for us, if they ask for one: `chain` and
+    /// `key` are PEM, `path` is where the former stood.
+    ///
+    /// # Errors
+    /// When they are of no use.
+    pub fn showing(
+        mut self,
+        path: &Path,
+        chain: &[u8],
+        key: &[u8],
+        hosts: impl Into<Vec<Box<str>>>,
+    ) -> Result<Self, TlsError> {
+        let certified = own::certified(&self.provider, chain, key);
+        let certified = certified.map_err(|reason| TlsError::Certificate { path: path.into(), reason })?;
+        self.certified = Some((certified, hosts.into()));
+        Ok(self)
+    }
+
+    /// Returns what a peer is shown if it asks. Our own key is nothing to any server: one that wants authorities alone
+    /// would turn us away for it, and it would know us again everywhere.
+    fn shown_to(&self, peer: &PeerIdentity, trust: Trust) -> Option<Shown> {
+        match (trust, &self.certified) {
+            (Trust::Key(_), _) => self.own.clone(),
+            (_, Some((certified, hosts))) if hosts.contains(&peer.host) => Some(Arc::clone(certified)),
+            _ => None,
+        }
+    }
+
+    async fn roots(&self) -> &Arc<RootCertStore> {
+        self.roots.get_or_init(|| all_authorities(self.more.clone())).await
     }
 
     /// Makes sure who is at the end of a connection, and goes on under TLS. What comes with the stream is the key of a
@@ -182,15 +177,18 @@ impl Tls {
         remote: SocketAddr,
     ) -> Result<(client::TlsStream<TcpStream>, Option<Fingerprint>), TlsFailure> {
         let refused = |why: String| TlsFailure::Refused(format!("no TLS with {remote}: {why}"));
-        let roots = Arc::clone(self.roots.get_or_init(|| all_authorities(self.more.clone())).await);
+        let roots = Arc::clone(self.roots().await);
         let verifier = verify::Verifier::new(Arc::clone(&self.provider), roots, peer.clone(), trust);
         let verifier = Arc::new(verifier.map_err(refused)?);
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+        let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .map_err(|error| refused(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::<verify::Verifier>::clone(&verifier))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::<verify::Verifier>::clone(&verifier));
+        let mut config = match self.shown_to(peer, trust) {
+            Some(shown) => config.with_client_cert_resolver(shown),
+            None => config.with_no_client_auth(),
+        };
         // A resumed session would not be judged again.
         config.resumption = Resumption::disabled();
         let name = ServerName::try_from(&*peer.host).map_or_else(|_| remote.ip().into(), |name| name.to_owned());
@@ -205,11 +203,30 @@ impl Tls {
         }
     }
 
-    /// Goes on under TLS with somebody who connected to us; why not is of interest to a log alone.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<server::TlsStream<TcpStream>> {
-        let acceptor = self.acceptor.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    /// Goes on under TLS with somebody who connected to us, and says what it proved by a certificate, if anything; why
+    /// not is of interest to a log alone.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<(server::TlsStream<TcpStream>, Option<Proved>)> {
+        let own = self.own.clone().ok_or(io::ErrorKind::Unsupported)?;
         let _place = self.handshakes.try_acquire().map_err(|_| io::ErrorKind::ResourceBusy)?;
-        timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let remote = stream.peer_addr()?.ip();
+        let asker = Arc::new(Asker::new(Arc::clone(&self.provider)));
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .map_err(io::Error::other)?
+            .with_client_cert_verifier(Arc::<Asker>::clone(&asker))
+            .with_cert_resolver(own);
+        // A resumed session would not be judged again.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let accepting = TlsAcceptor::from(Arc::new(config)).accept(stream);
+        let stream =
+            timeout(HANDSHAKE_LIMIT, accepting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let chain = stream.get_ref().1.peer_certificates().filter(|_| asker.has_seen_the_key());
+        let proved = match chain {
+            Some(chain) => caller::proved(&self.provider, self.roots().await, chain, remote),
+            None => None,
+        };
+        Ok((stream, proved))
     }
 }
 
@@ -235,10 +252,41 @@ async fn all_authorities(more: Vec<CertificateDer<'static>>) -> Arc<RootCertStor
     Arc::new(roots)
 }
 
+/// Says whether the error of a connection that stood is that the peer does not take us, which it may say as late as that.
+pub(super) fn refusal(error: &io::Error, remote: SocketAddr) -> Option<TlsFailure> {
+    alert(error).map(|_| TlsFailure::Refused(format!("no TLS with {remote}: {}", words(error))))
+}
+
+fn alert(error: &io::Error) -> Option<AlertDescription> {
+    match error.get_ref()?.downcast_ref() {
+        Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
+        _ => None,
+    }
+}
+
 /// Says why a handshake failed: rustls knows, the error around it need not.
 fn words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => "the peer hung up".to_owned(),
+    use AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked, CertificateUnknown,
+        UnknownCA, UnsupportedCertificate,
+    };
+    match (alert(error), error.kind()) {
+        (Some(CertificateRequired), _) => {
+            "it wants to see a certificate: `cert_file` and `key_file` of the account name one".to_owned()
+        }
+        (
+            Some(
+                alert @ (AccessDenied
+                | BadCertificate
+                | CertificateExpired
+                | CertificateRevoked
+                | CertificateUnknown
+                | UnknownCA
+                | UnsupportedCertificate),
+            ),
+            _,
+        ) => format!("it does not take our certificate ({alert:?})"),
+        (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => "the peer hung up".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -246,18 +294,6 @@ fn words(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fingerprint_is_read_as_it_is_written() {
-        let fingerprint = Fingerprint::of(b"key");
-        let text = fingerprint.to_string();
-        assert_eq!(text, "SHA256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683");
-        assert_eq!(text.parse(), Ok(fingerprint));
-        assert_eq!(text.to_lowercase().parse(), Ok(fingerprint));
-        for other in ["", "SHA256:", &text[..70], "MD5:00", &text.replace("2c", "\u{e9}"), &text.replace("2c", "+c")] {
-            assert_eq!(other.parse::<Fingerprint>(), Err(InvalidFingerprint), "{other}");
-        }
-    }
 
     #[test]
     fn a_file_without_authorities_is_named() {

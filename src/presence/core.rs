@@ -10,6 +10,7 @@ mod route;
 mod saving;
 mod serving;
 mod uplink;
+mod vouched;
 mod watched;
 mod watching;
 
@@ -57,6 +58,7 @@ pub use probing::{Inquiry, Refused};
 pub use route::{Server, Way};
 pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
+pub use vouched::Vouched;
 pub use watching::{Subscribing, WatchId};
 
 /// The presence event package (RFC 3856).
@@ -133,6 +135,13 @@ pub enum Input<'a> {
     },
     /// A connection stands.
     Opened(Flow),
+    /// Whoever opened a connection has proved who it is; before any of its data.
+    Vouched {
+        /// On which.
+        conn: ConnId,
+        /// For whom that is proof.
+        vouched: Vouched,
+    },
     /// A connection brought bytes.
     Data {
         /// Which.
@@ -221,6 +230,8 @@ pub struct Core {
     probing: Probing,
     watching: Watching,
     serving: Serving,
+    /// Whom connections that others opened have proved to be.
+    vouched: HashMap<ConnId, Vouched>,
     own: Arc<OwnPresence>,
     linked: Arc<Linked>,
     /// What an earlier run published, until this run publishes.
@@ -270,6 +281,7 @@ impl Core {
             probing: Probing::default(),
             watching: Watching::default(),
             serving: Serving::new(now.wall),
+            vouched: HashMap::new(),
             own: Arc::new(own),
             linked: Arc::default(),
             saved_publication: None,
@@ -293,7 +305,13 @@ impl Core {
                     self.dispatch(event, now, out);
                 }
             }
-            Input::Closed(conn) => self.endpoint.stream_closed(conn, now.at, &mut out.effects),
+            Input::Vouched { conn, vouched } => {
+                self.vouched.insert(conn, vouched);
+            }
+            Input::Closed(conn) => {
+                self.vouched.remove(&conn);
+                self.endpoint.stream_closed(conn, now.at, &mut out.effects);
+            }
             Input::TlsFailed { conn, error } => {
                 self.endpoint.stream_untrusted(conn, error, now.at, &mut out.effects);
             }

@@ -41,6 +41,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::takes_no_publication_and_the_doctor_says_so", doctor_refused),
     ("kamailio::is_spoken_to_over_tls_whose_authority_is_known", over_tls),
     ("kamailio::trn_17_is_told_nothing_where_its_authority_is_not_known", untrusted),
+    ("kamailio::trn_22_is_shown_the_certificate_that_it_asks_for", mutual),
     ("kamailio::sec_04_is_taken_whoever_it_is_by_an_insecure_account", insecure),
     ("kamailio::pub_07_ends_with_the_last_of_many_states", many),
 ];
@@ -68,9 +69,12 @@ pub(super) struct How {
     tls: bool,
     /// Whether it speaks Outbound, and wants a ping every ten seconds.
     outbound: bool,
+    /// Whether it wants those who come by TLS to show a certificate.
+    asks: bool,
 }
 
-const USUAL: How = How { auth: true, sha256: false, open: true, publishes: true, tls: false, outbound: false };
+const USUAL: How =
+    How { auth: true, sha256: false, open: true, publishes: true, tls: false, outbound: false, asks: false };
 pub(super) const WITH_OUTBOUND: How = How { outbound: true, ..USUAL };
 const BY_TLS: How = How { tls: true, ..USUAL };
 
@@ -136,7 +140,7 @@ fn make_tables(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-/// An authority, a certificate of it for 127.0.0.1, and another authority that nobody is certified by.
+/// An authority, certificates of it for 127.0.0.1 and for a user, and another authority that nobody is certified by.
 fn make_certificates(folder: &Path) {
     let authority = |name: &str| {
         let mut params = CertificateParams::default();
@@ -147,11 +151,18 @@ fn make_certificates(folder: &Path) {
         Issuer::new(params, key)
     };
     let (issuer, _) = (authority("ca"), authority("other-ca"));
-    let mut params = CertificateParams::default();
-    params.subject_alt_names = vec![SanType::IpAddress("127.0.0.1".parse().unwrap())];
-    let key = KeyPair::generate().unwrap();
-    std::fs::write(folder.join("cert.pem"), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    for (name, san) in [
+        ("", SanType::IpAddress("127.0.0.1".parse().unwrap())),
+        ("alice-", SanType::URI("sip:alice@sip.test".try_into().unwrap())),
+    ] {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![san];
+        let key = KeyPair::generate().unwrap();
+        let (cert_file, key_file) = (folder.join(format!("{name}cert.pem")), folder.join(format!("{name}key.pem")));
+        std::fs::write(cert_file, params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        std::fs::set_permissions(key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
 }
 
 fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) -> Result<Process, String> {
@@ -184,6 +195,9 @@ fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) ->
         define("WITH_TLS", "");
         define("TLS_KEY", &format!("\"{}\"", folder.join("key.pem").display()));
         define("TLS_CERT", &format!("\"{}\"", folder.join("cert.pem").display()));
+        if how.asks {
+            define("TLS_CLIENTS_OF", &format!("\"{}\"", folder.join("ca.pem").display()));
+        }
         command.args(["-l", &format!("tls:127.0.0.1:{tls_port}")]);
     }
     let mut process = Process::start(&mut command);
@@ -745,6 +759,29 @@ fn untrusted(peer: &Peer) {
     let traced = format!("--trace-sip={}", trace.display());
     assert_eq!(ended(&alice, &["--no-agent", &traced, "show", "bob"]).0, 7);
     assert_eq!(std::fs::read_to_string(&trace).unwrap(), "");
+}
+
+fn mutual(peer: &Peer) {
+    let server = Kamailio::start(peer, How { asks: true, ..BY_TLS });
+    let alice = server.home_by_tls("alice", "ca.pem", "");
+    let _agent = AgentOf(&alice);
+    let (code, _, err) = ended(&alice, &["set", "busy"]);
+    assert_eq!(code, 7, "{err}");
+    assert!(err.contains("it wants to see a certificate: `cert_file` and `key_file`"), "{err}");
+    assert!(server.tags("alice").is_empty());
+    let config = alice.path("config/sippresence/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let file = |name: &str| server.folder.path().join(name).display().to_string();
+    let certificate =
+        format!("[account.alice]\ncert_file = {:?}\nkey_file = {:?}", file("alice-cert.pem"), file("alice-key.pem"));
+    std::fs::write(&config, text.replace("[account.alice]", &certificate)).unwrap();
+    let (code, _, err) = ended(&alice, &["agent", "reload"]);
+    assert_eq!((code, err.as_str()), (0, "configuration and policy are in force; account alice began anew\n"));
+    until("it is at the server", || {
+        let me = alice.run(&["me"]);
+        if me.contains("at the server  yes, until ") { Ok(()) } else { Err(me) }
+    });
+    assert_eq!(server.tags("alice").len(), 1);
 }
 
 fn insecure(peer: &Peer) {

@@ -1,12 +1,16 @@
-//! Our own key and the certificate that we show to those who connect to us.
+//! Our own key and the certificate that we show to peers; and one that an authority made for us, for a server.
 //!
-//! No authority knows us, so the certificate says no more than our addresses, and is made anew at each start; what others
-//! pin is the key. Where the key is kept is its owner's matter.
+//! No authority knows our own key, so its certificate says no more than our addresses, and is made anew at each start; what
+//! others pin is the key. Where the key is kept is its owner's matter.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _, SanType};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 
 use super::{Fingerprint, TlsError};
 
@@ -46,6 +50,12 @@ impl OwnKey {
         Fingerprint::of(&self.0.subject_public_key_info())
     }
 
+    /// Makes what peers are shown.
+    pub(super) fn shown(&self, provider: &CryptoProvider, addresses: &[IpAddr]) -> Result<Shown, TlsError> {
+        let (certificate, private) = self.certificate(addresses)?;
+        shown(provider, vec![certificate], private).map_err(TlsError::Key)
+    }
+
     /// Makes a certificate that names `addresses`, as SIP URIs (RFC 5922 §4) and as addresses, and the key for it.
     pub(super) fn certificate(
         &self,
@@ -64,6 +74,32 @@ impl OwnKey {
         let private = PrivatePkcs8KeyDer::from(self.0.serialize_der());
         Ok((certificate.der().clone(), private.into()))
     }
+}
+
+/// A certificate that is shown, with its key.
+pub(super) type Shown = Arc<SingleCertAndKey>;
+
+/// Reads a certificate that an authority made for us, followed by those between it and the authority, and its key (PEM).
+///
+/// # Errors
+/// When they are none, or do not belong together; in words.
+pub(super) fn certified(provider: &CryptoProvider, chain: &[u8], key: &[u8]) -> Result<Shown, String> {
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| format!("no certificate can be read: {error}"))?;
+    if chain.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("its key cannot be read: {error}"))?;
+    shown(provider, chain, key)
+}
+
+fn shown(
+    provider: &CryptoProvider,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Shown, String> {
+    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| error.to_string())?;
+    Ok(Arc::new(certified.into()))
 }
 
 #[cfg(test)]

@@ -157,6 +157,17 @@ fn names_it(parsed: &EndEntityCert<'_>, host: &str) -> Result<(), String> {
     })
 }
 
+/// Returns the domains and addresses that a certificate speaks for: those of its SIP URIs, else its DNS names (RFC 5922
+/// §7.1), and the address that it is shown from.
+pub(super) fn names_of(parsed: &EndEntityCert<'_>, from: IpAddr) -> Vec<Box<str>> {
+    let by_uri: Vec<String> = parsed.valid_uri_names().filter_map(domain_of).collect();
+    let mut names = if by_uri.is_empty() { parsed.valid_dns_names().map(plain).collect() } else { by_uri };
+    if names_it(parsed, &from.to_string()).is_ok() {
+        names.push(from.to_string());
+    }
+    names.into_iter().filter(|name| !name.contains('*')).map(String::into_boxed_str).collect()
+}
+
 /// Returns the domain that a SIP URI without a user part stands for.
 fn domain_of(uri: &str) -> Option<String> {
     let uri = UriRef::parse(uri).ok().filter(|uri| uri.scheme() == Scheme::Sip && uri.user().is_none())?;

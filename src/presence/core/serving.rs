@@ -149,12 +149,17 @@ impl Core {
                 let tag = message.from().ok().and_then(|from| from.tag()).unwrap_or_default();
                 let own = self.subscriber.is_own(call_id, tag);
                 let source = flow.remote.ip();
-                let vouched = self.config.policy.vouches_for(source) || self.watching.has_target_at(source);
-                let proven = own || vouched || self.notifier.is_proven(flow, now.at);
-                let host = host_of(&initial.from);
+                let trusted = self.config.policy.vouches_for(source) || self.watching.has_target_at(source);
+                let proven = own || trusted || self.notifier.is_proven(flow, now.at);
+                let (who, host) = (canonical(&initial.watcher), host_of(&initial.from));
+                let vouched = flow.conn.and_then(|conn| self.vouched.get(&conn));
                 let mut entry = Entry {
-                    who: canonical(&initial.watcher),
-                    grade: grade(&host, proven, flow.remote.ip(), initial.notify_to),
+                    grade: if vouched.is_some_and(|vouched| vouched.is_of(&who, &host)) {
+                        WatcherGrade::Verified
+                    } else {
+                        grade(&host, proven, flow.remote.ip(), initial.notify_to)
+                    },
+                    who,
                     host,
                     rule: "",
                     since: now.wall,

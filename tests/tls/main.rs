@@ -1,5 +1,7 @@
-//! TLS over real sockets: certificates by their authority and by their key, and peers that speak none (TRN-17 to TRN-21).
+//! TLS over real sockets: certificates by their authority and by their key, and peers that speak none (TRN-17 to TRN-22).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod mutual;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -15,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::{
-    TlsAcceptor,
+    TlsAcceptor, rustls,
     rustls::{
         ServerConfig,
         crypto::ring,
