@@ -241,6 +241,10 @@ fn a_bad_value_is_named_with_its_key_line_and_remedy() {
         ("[account.w]\naddress = \"a@b\"\noutbound_proxy = \"tel:1 2\"", "\"tel:1 2\" is no proxy"),
         ("[account.w]\naddress = \"a@b\"\npassword_command = \"x\"\npassword_file = \"y\"", "keep one of them"),
         ("[account.w]\naddress = \"a@b\"\npassword_command = \"x 'y\"", "a ' is not closed"),
+        (
+            "[account.w]\naddress = \"a@b\"\npassword_command = \"x\"\npassword_keyring = true",
+            "the password comes from elsewhere too; keep one of them",
+        ),
         ("[account.w]\naddress = \"a@b\"\ncert_file = \"x\"", "name it by `key_file`"),
         ("[account.w]\naddress = \"a@b\"\nkey_file = \"x\"", "name it by `cert_file`"),
         ("default_account = \"x\"", "config.toml:1:19: `default_account`: there is no section [account.x]"),
@@ -250,6 +254,20 @@ fn a_bad_value_is_named_with_its_key_line_and_remedy() {
         let error = refused(text);
         assert!(error.contains(expected), "{text:?}: {error}");
     }
+}
+
+#[test]
+fn a_keyring_that_this_program_cannot_ask_is_refused_with_the_command_that_can() {
+    let text = "[account.w]\naddress = \"a@b\"\npassword_keyring = true";
+    if cfg!(feature = "keyring") {
+        let settings = loaded(text);
+        assert_eq!(settings.accounts["w"].password, PasswordSource::Keyring);
+        assert!(settings.to_toml().contains("\npassword_keyring = true\n"));
+        return;
+    }
+    let error = refused(text);
+    let command = "write password_command = \"secret-tool lookup service sippresence username sip:a@b\"";
+    assert!(error.contains("config.toml:3:20: `account.w.password_keyring`") && error.ends_with(command), "{error}");
 }
 
 #[test]

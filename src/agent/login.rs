@@ -41,9 +41,9 @@ pub fn login(settings: &Settings, account: &Account) -> Option<Login> {
 }
 
 fn source(account: &Account) -> client::PasswordSource {
-    let source = account.password.clone();
+    let (source, address) = (account.password.clone(), account.address.clone());
     client::PasswordSource::new(move || {
-        let source = source.clone();
+        let (source, address) = (source.clone(), address.clone());
         async move {
             let secret = match source {
                 PasswordSource::None => return Err("none is configured".to_owned()),
@@ -52,10 +52,25 @@ fn source(account: &Account) -> client::PasswordSource {
                     .map_err(|error| error.to_string())?
                     .map_err(|error| error.to_string())?,
                 PasswordSource::Command(words) => run(&words).await?,
+                PasswordSource::Keyring => from_keyring(address).await?,
             };
             Ok(client::Secret::new(secret.reveal()))
         }
     })
+}
+
+#[cfg(feature = "keyring")]
+async fn from_keyring(address: String) -> Result<Secret, String> {
+    let asked = tokio::task::spawn_blocking(move || super::keyring::password(&address));
+    let answered = timeout(COMMAND_WITHIN, asked).await;
+    answered
+        .map_err(|_| format!("the keyring took longer than {}", format_duration(COMMAND_WITHIN)))?
+        .map_err(|error| error.to_string())?
+}
+
+#[cfg(not(feature = "keyring"))]
+fn from_keyring(_address: String) -> std::future::Ready<Result<Secret, String>> {
+    std::future::ready(Err("this program is built without the keyring".to_owned()))
 }
 
 /// Runs a password command without a shell and takes its first line. What it says on its error output goes where ours

@@ -11,6 +11,8 @@ mod device;
 mod following;
 pub mod hooks;
 mod kept;
+#[cfg(feature = "keyring")]
+mod keyring;
 pub mod launch;
 mod list;
 mod login;

@@ -117,6 +117,19 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
             }
             account.password = file;
         }
+        let mut keyring = false;
+        s.read("password_keyring", &mut keyring, flag)?;
+        if keyring {
+            if account.password != PasswordSource::None {
+                return Err(s.blame("password_keyring", "the password comes from elsewhere too; keep one of them"));
+            }
+            if !cfg!(feature = "keyring") {
+                let command = format!("secret-tool lookup service sippresence username {}", account.address);
+                let message = format!("this program is built without it; write password_command = {command:?}");
+                return Err(s.blame("password_keyring", message));
+            }
+            account.password = PasswordSource::Keyring;
+        }
         let (mut certificate, mut key) = (None, None);
         let path = |value: &DeValue<'_>| Ok::<_, String>(optional(value)?.map(|path| folders.complete(&path)));
         s.read("cert_file", &mut certificate, path)?;

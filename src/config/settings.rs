@@ -91,6 +91,8 @@ pub enum PasswordSource {
     Command(Vec<String>),
     /// The first line of a file that only we can read.
     File(PathBuf),
+    /// The keyring of the user's desktop, by the account's address; with the feature `keyring` alone.
+    Keyring,
 }
 
 /// `[agent]`

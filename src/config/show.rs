@@ -82,6 +82,7 @@ fn account_keys(account: &Account) -> Vec<(&'static str, Value)> {
     match &account.password {
         PasswordSource::None => {}
         PasswordSource::Command(command) => keys.push(("password_command", strings(command.iter().cloned()))),
+        PasswordSource::Keyring => keys.push(("password_keyring", true.into())),
         PasswordSource::File(path) => keys.push(("password_file", path.display().to_string().into())),
     }
     if let Some((certificate, key)) = &account.certificate {
