@@ -11,6 +11,7 @@
 //! | [`client`] | the handle, the feeds and the loop | |
 //! | [`control`] | the agent's socket, both ends | |
 //! | [`agent`] | the resident process | |
+//! | [`tui`] | the buddy list on a terminal | |
 //! | [`cli`] | the command line | |
 //!
 //! An example that runs:
@@ -45,6 +46,7 @@ pub mod control;
 pub mod net;
 pub mod presence;
 pub mod sip;
+pub mod tui;
 
 /// The README's examples, held to compile.
 #[cfg(doctest)]

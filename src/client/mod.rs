@@ -129,7 +129,10 @@ pub use crate::{
             Inquiry, Link, Linked, Now, OwnPresence, Refused, Restored, SavedServing, SavedWatcher, Server,
             Subscribing, WatchId, Watcher,
         },
-        event::{FreshnessWord, Kind, Layer, LayerKind, Line, StatusWord, SubscriptionInfo, WatcherGrade, WatcherInfo},
+        event::{
+            FreshnessWord, Kind, Layer, LayerKind, Line, SinceFrom, StatusWord, SubscriptionInfo, WatcherGrade,
+            WatcherInfo,
+        },
         explain,
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
