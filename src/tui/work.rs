@@ -1,0 +1,195 @@
+//! What is done outside on request: asking the agent, changing the buddy list. One after the other, in order.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Zoned;
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    effect::{Change, Done, Edit, Order, Taken, Undo},
+    link,
+};
+use crate::{
+    client::{shown, text::visible},
+    config::{
+        ConfigError,
+        buddies::{Draft, edit},
+    },
+    control::{Connection, Reply, Request},
+};
+
+/// How long the agent may take.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Something to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Ask(Order),
+    Edit(Edit),
+}
+
+/// Where it is done.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) socket: PathBuf,
+    pub(super) buddies_file: PathBuf,
+    pub(super) account: Option<String>,
+}
+
+/// Why the list cannot be changed.
+#[derive(Debug, thiserror::Error)]
+enum EditError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0} is not on the list as it was any more: somebody else changed it")]
+    Changed(String),
+}
+
+/// Does jobs until there are no more.
+pub(super) async fn work(place: Place, mut jobs: mpsc::Receiver<Job>, done: mpsc::Sender<Done>) {
+    while let Some(job) = jobs.recv().await {
+        let result = match timeout(WITHIN, act(&place, job)).await {
+            Ok(done) => done,
+            Err(_) => failed("the agent did not answer within 10 s".to_owned()),
+        };
+        if done.send(result).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn failed(words: String) -> Done {
+    Done { words, failed: true, undo: None }
+}
+
+async fn act(place: &Place, job: Job) -> Done {
+    match job {
+        Job::Ask(order) => {
+            let account = order.account.as_deref().or(place.account.as_deref());
+            match ask(&place.socket, account, &order.requests).await {
+                Ok(reply) => {
+                    Done { words: order.words.unwrap_or_else(|| said(&reply)), failed: false, undo: order.undo }
+                }
+                Err(words) => failed(words),
+            }
+        }
+        Job::Edit(edit) => change(place, edit).await,
+    }
+}
+
+/// Asks one thing after the other; returns the last answer.
+async fn ask(socket: &Path, account: Option<&str>, requests: &[Request]) -> Result<Reply, String> {
+    let Some((first, rest)) = requests.split_first() else { return Ok(Reply::ok()) };
+    let mut agent = match Connection::open(socket).await {
+        Ok(Some(agent)) => agent,
+        Ok(None) => return Err("no agent is running".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    if let Some(name) = account {
+        one(&mut agent, &Request::Account { name: name.to_owned() }).await?;
+    }
+    let mut reply = one(&mut agent, first).await?;
+    for request in rest {
+        reply = one(&mut agent, request).await?;
+    }
+    Ok(reply)
+}
+
+async fn one(agent: &mut Connection, request: &Request) -> Result<Reply, String> {
+    let reply = agent.request(request).await.map_err(|error| error.to_string())?;
+    if reply.is_ok() {
+        return Ok(reply);
+    }
+    let words = reply.message.as_deref().unwrap_or("the agent refused without a reason");
+    let hint = reply.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Err(visible(&format!("{words}{hint}")))
+}
+
+/// Says what follows from a change of my status.
+fn said(reply: &Reply) -> String {
+    let now = Zoned::now();
+    let status = reply.publication.as_ref().map(|line| {
+        let shown = line.layers.first().map_or_else(|| "offline".to_owned(), |layer| shown::layer(layer, &now));
+        format!("you are {shown}")
+    });
+    let warning = reply.message.as_deref().map(visible);
+    status.into_iter().chain(warning).collect::<Vec<_>>().join("; ")
+}
+
+async fn change(place: &Place, wanted: Edit) -> Done {
+    let Edit { changes, words, undo } = wanted;
+    let (path, todo) = (place.buddies_file.clone(), changes.clone());
+    let edited = tokio::task::spawn_blocking(move || {
+        edit(&path, true, |draft| todo.iter().try_for_each(|change| apply(draft, change)))
+    });
+    match edited.await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return failed(visible(&error.to_string())),
+        Err(error) => return failed(format!("the list could not be changed: {error}")),
+    }
+    let back = changes.into_iter().rev().map(Change::reversed).collect();
+    let undo = undo.then(|| Undo { words: format!("taken back: {words}"), what: Taken::List(back) });
+    match link::open(&place.socket, None, &Request::Buddies {}).await {
+        Ok(_) => Done { words, failed: false, undo },
+        Err(reason) => Done { words: format!("{words}, but the agent did not read it: {reason}"), failed: true, undo },
+    }
+}
+
+fn apply(draft: &mut Draft, change: &Change) -> Result<(), EditError> {
+    let find = |draft: &Draft, buddy: &crate::client::Buddy| {
+        let place = draft.list().0.iter().position(|own| own == buddy);
+        place.ok_or_else(|| EditError::Changed(buddy.to_string()))
+    };
+    match change {
+        Change::Add(buddy) => draft.add(buddy.clone()),
+        Change::Remove(buddy) => {
+            let place = find(draft, buddy)?;
+            draft.remove(place);
+        }
+        Change::Replace { before, after } => {
+            let place = find(draft, before)?;
+            if let Some(buddy) = draft.get_mut(place) {
+                *buddy = after.clone();
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::Buddy, config::buddies::load};
+
+    fn edited(path: &Path, changes: &[Change]) -> Result<(), String> {
+        let result = edit(path, true, |draft| changes.iter().try_for_each(|change| apply(draft, change)));
+        result.map(|_| ()).map_err(|error: EditError| error.to_string())
+    }
+
+    #[test]
+    fn changes_reach_the_file_and_can_be_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("buddies.toml");
+        let (alice, bob) = (Buddy::new("alice@h"), Buddy::new("bob@h"));
+        edited(&path, &[Change::Add(alice.clone()), Change::Add(bob.clone())]).unwrap();
+        let after = Buddy { groups: vec!["team".into()], ..alice.clone() };
+        let moved = Change::Replace { before: alice.clone(), after: after.clone() };
+        edited(&path, &[moved.clone(), Change::Remove(bob.clone())]).unwrap();
+        assert_eq!(load(&path).unwrap().0, [after]);
+        edited(&path, &[Change::Remove(bob).reversed(), moved.reversed()]).unwrap();
+        assert_eq!(load(&path).unwrap().0[0], alice);
+    }
+
+    #[test]
+    fn what_somebody_else_changed_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("buddies.toml");
+        edited(&path, &[Change::Add(Buddy::new("alice@h"))]).unwrap();
+        let error = edited(&path, &[Change::Remove(Buddy::new("bob@h"))]).unwrap_err();
+        assert_eq!(error, "bob@h is not on the list as it was any more: somebody else changed it");
+        assert_eq!(load(&path).unwrap().0.len(), 1);
+    }
+}
