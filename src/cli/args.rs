@@ -14,6 +14,7 @@ use clap::{
 use crate::{
     client::StatusArg,
     config::{Listen, parse_duration},
+    tui::Choice,
 };
 
 /// SIP presence for people who live in a terminal.
@@ -22,7 +23,6 @@ use crate::{
     name = "sippresence",
     version,
     max_term_width = 100,
-    arg_required_else_help = true,
     after_help = DAILY_USE,
     disable_help_subcommand = true
 )]
@@ -30,7 +30,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
 }
 
 /// The heading of the flags that every command takes.
@@ -39,6 +39,7 @@ const EVERYWHERE: &str = "Options of every command";
 /// What stands beneath the list of commands: enough to get along without the manual.
 const DAILY_USE: &str = "\
 Daily use:
+  sippresence                                        the buddy list, live; ? shows its keys
   sippresence set busy --note meeting --for 45m      I am busy; then what was before comes back
   sippresence set dnd --while -- make test           hold it while a command runs
   sippresence watch alice@192.168.1.20               one line for each change
@@ -100,6 +101,8 @@ pub(super) enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Show the buddy list, live, on this terminal; the same as no command at all
+    Tui(Tui),
     /// Publish my status; starts the agent where none runs
     #[command(alias = "set-status")]
     Set(Set),
@@ -142,6 +145,23 @@ impl Command {
     pub(super) fn is_detached_agent(&self) -> bool {
         matches!(self, Self::Agent(Agent { command: AgentCommand::Run { detached: true, .. } }))
     }
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Tui {
+    /// Which colours: auto as the terminal says, dark or light for its background, plain for none
+    #[arg(long, value_name = "NAME", value_parser = theme, default_value = "auto")]
+    pub(super) theme: Choice,
+}
+
+fn theme(text: &str) -> Result<Choice, String> {
+    Ok(match text {
+        "auto" => Choice::Auto,
+        "dark" => Choice::Dark,
+        "light" => Choice::Light,
+        "plain" => Choice::Plain,
+        _ => return Err("it is auto, dark, light or plain".to_owned()),
+    })
 }
 
 #[derive(Debug, clap::Args)]

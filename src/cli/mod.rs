@@ -26,11 +26,15 @@ mod show;
 mod targets;
 mod trace;
 mod trust;
+mod tui;
 mod wait;
 mod watch;
 mod watchers;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
@@ -75,16 +79,21 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    let detached = args.command.is_detached_agent();
+    let Args { global, command } = args;
+    let command = command.unwrap_or_else(|| Command::Tui(args::Tui::default()));
+    let detached = command.is_detached_agent();
     if detached && let Err(error) = detach() {
         return output::complain(&Failed::new(Exit::Bug, format!("cannot leave the terminal: {error}")));
     }
-    log::to_stderr(&args.global, detached);
+    // A log among the pictures would spoil them.
+    if !(matches!(command, Command::Tui(_)) && io::stderr().is_terminal()) {
+        log::to_stderr(&global, detached);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::complain(&Failed::new(Exit::Bug, format!("cannot start: {error}"))),
     };
-    let code = match runtime.block_on(run(args)) {
+    let code = match runtime.block_on(run(global, command)) {
         Ok(exit) => exit.into(),
         Err(failed) => {
             if detached {
@@ -114,8 +123,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     output::complain(&failed.with_hint("`sippresence --help` and `sippresence COMMAND --help` list what there is"))
 }
 
-async fn run(args: Args) -> Result<Exit, Failed> {
-    let Args { mut global, command } = args;
+async fn run(mut global: args::Global, command: Command) -> Result<Exit, Failed> {
     if let Command::Doctor(args::Doctor { account: Some(name), .. }) = &command {
         global.account = Some(name.clone());
     }
@@ -143,6 +151,7 @@ async fn run(args: Args) -> Result<Exit, Failed> {
     let started = tokio::time::Instant::now();
     let context = Context { args: global, env, paths, settings, output, trace: trace.clone(), started };
     let done = match command {
+        Command::Tui(args) => tui::run(&context, &args).await,
         Command::Set(args) => set::set(&context, &args).await,
         Command::Clear => set::clear(&context).await,
         Command::Me(args) => me::run(context, &args).await,
