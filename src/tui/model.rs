@@ -299,6 +299,11 @@ impl Model {
         self.held = self.rows.all.get(row).map(|row| self.identity(row));
     }
 
+    /// Puts the cursor on the first person of the rows to come.
+    pub(super) fn start_over(&mut self) {
+        self.held = None;
+    }
+
     fn identity(&self, row: &Row) -> (Option<String>, Option<Buddy>) {
         let title = |section: usize| self.rows.sections.get(section).map(|section| section.title.clone());
         match row {

@@ -144,7 +144,9 @@ fn a_filter_works_as_it_is_typed_and_escape_clears_it() {
     let mut model = model();
     press(&mut model, "/ c a r");
     assert_eq!((here(&model).as_str(), model.rows.all.len()), ("Carol", 1));
-    press(&mut model, "enter");
+    press(&mut model, "backspace backspace backspace o");
+    assert_eq!((here(&model).as_str(), model.rows.all.len()), ("Bob", 3), "the best is first");
+    press(&mut model, "backspace c a r enter");
     assert!(matches!(model.mode, Mode::Browse));
     assert_eq!(model.wish.filter, "car");
     press(&mut model, "esc");

@@ -89,7 +89,7 @@ fn filter(model: &mut Model, mut input: Input, key: Key, action: Option<Action>)
             if input.key(key) && input.text() != model.wish.filter {
                 input.text().clone_into(&mut model.wish.filter);
                 model.rows_changed();
-                model.go_to(0);
+                model.start_over();
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::{
         keymap::Action,
         model::{Link, Model},
         people::{Person, Watched},
-        rows::{Row, Section},
+        rows::{Row, Section, Sort},
     },
 };
 
@@ -36,7 +36,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, model: &Model, areas: &Areas) {
         match model.rows.all.get(row) {
             Some(Row::Header(section)) => {
                 if let Some(section) = model.rows.sections.get(*section) {
-                    canvas.line(area, &header(canvas, section, here, area.width.into()));
+                    let by_status = model.wish.sort == Sort::Status;
+                    canvas.line(area, &header(canvas, section, by_status, here, area.width.into()));
                 }
             }
             Some(Row::Person { person, section }) => {
@@ -72,9 +73,14 @@ fn nobody(canvas: &mut Canvas<'_, '_>, model: &Model, area: Rect) {
     canvas.lines(Rect { y: area.y + top, height: area.height - top, ..area }, &lines);
 }
 
-fn header(canvas: &Canvas<'_, '_>, section: &Section, here: bool, width: usize) -> Line<'static> {
+fn header(canvas: &Canvas<'_, '_>, section: &Section, by_status: bool, here: bool, width: usize) -> Line<'static> {
     let Section { available, total, open, .. } = section;
-    let counts = if width < 34 { format!("{available}/{total}") } else { format!("{available} of {total} available") };
+    let counts = match width {
+        // All of them are what the title says.
+        _ if by_status => total.to_string(),
+        ..34 => format!("{available}/{total}"),
+        _ => format!("{available} of {total} available"),
+    };
     Line::from(vec![
         Span::raw(if here { "›" } else { " " }),
         Span::styled(if *open { "▾ " } else { "▸ " }, canvas.theme.dim()),
@@ -140,12 +146,12 @@ pub(super) fn words(person: &Person, watched: &Watched) -> (String, String) {
             (status, rest)
         }
         Freshness::Stale => ("stale".to_owned(), format!("was {}", watched.headline)),
-        Freshness::Failed(code) => {
-            let title = explain::of_freshness(state.freshness).map(|entry| entry.title);
-            let reason = why().unwrap_or_else(|| title.unwrap_or_default().to_owned());
-            ("failed".to_owned(), format!("{code}: {reason}"))
+        Freshness::Failed(_) | Freshness::Pending | Freshness::Rejected => {
+            let title = || explain::of_freshness(state.freshness).map(|entry| entry.title.to_owned());
+            let reason = why().or_else(title).unwrap_or_default();
+            let code = state.code().map(|code| format!("{code}: ")).unwrap_or_default();
+            (state.freshness.word().to_owned(), format!("{code}{reason}"))
         }
-        Freshness::Pending | Freshness::Rejected => (state.freshness.word().to_owned(), why().unwrap_or_default()),
         Freshness::Unknown if !person.buddy.watch => ("unknown".to_owned(), "is not watched".to_owned()),
         Freshness::Unknown => ("unknown".to_owned(), why().unwrap_or_default()),
     }

@@ -5,7 +5,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::canvas::Canvas;
+use super::{canvas::Canvas, window::foot};
 use crate::{
     client::shown::{Tone, symbol_of},
     tui::forms::{Field, LENGTHS, STATUSES, StatusForm},
@@ -49,9 +49,6 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, form: &StatusForm) {
         let words = format!("‹ {} ›", LENGTHS[form.length]);
         canvas.line(value(2), &Line::styled(words, if here { theme.strong() } else { theme.dim() }));
     }
-    let foot = match &form.error {
-        Some(error) => Line::styled(format!("! {error}"), theme.tone(Tone::Bad)),
-        None => Line::styled("enter sets it · tab next field · esc leaves it", theme.dim()),
-    };
-    canvas.line(row(4), &foot);
+    let below = Rect { y: list.bottom(), height: below, ..area };
+    foot(canvas, below, form.error.as_deref(), "enter sets it · tab next field · esc leaves it");
 }

@@ -5,7 +5,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::canvas::Canvas;
+use super::canvas::{Canvas, wrap};
 use crate::{
     client::{
         Buddy,
@@ -51,7 +51,7 @@ pub(super) fn buddy(canvas: &mut Canvas<'_, '_>, form: &BuddyForm) {
         }
     }
     let help = "enter saves · tab next field · space switches · esc";
-    last(canvas, area, form.error.as_deref(), help);
+    foot(canvas, area, form.error.as_deref(), help);
 }
 
 /// Draws the groups of somebody.
@@ -75,7 +75,7 @@ pub(super) fn groups(canvas: &mut Canvas<'_, '_>, form: &GroupsForm) {
             canvas.input(Rect { x: row.x + 4, width: row.width.saturating_sub(4), ..row }, &form.new, here);
         }
     }
-    last(canvas, area, form.error.as_deref(), "space switches · enter saves · esc");
+    foot(canvas, area, form.error.as_deref(), "space switches · enter saves · esc");
 }
 
 /// Draws the question whether somebody goes.
@@ -86,15 +86,19 @@ pub(super) fn remove(canvas: &mut Canvas<'_, '_>, buddy: &Buddy) {
         area,
         &Line::from(vec![Span::raw("take "), Span::styled(name, canvas.theme.strong()), Span::raw(" off the list?")]),
     );
-    last(canvas, area, None, "enter or y does it · esc or n does not · u takes it back");
+    foot(canvas, area, None, "enter or y does it · esc or n does not · u takes it back");
 }
 
-/// Draws what stands at the foot: an error, or the keys.
-fn last(canvas: &mut Canvas<'_, '_>, area: Rect, error: Option<&str>, help: &str) {
-    let row = Rect { y: area.bottom().saturating_sub(1), height: area.height.min(1), ..area };
-    let line = match error {
-        Some(error) => Line::styled(format!("! {}", visible(error)), canvas.theme.tone(Tone::Bad)),
-        None => Line::styled(help.to_owned(), canvas.theme.dim()),
+/// Draws what stands at the foot: an error, in two lines if it is long, or the keys.
+pub(super) fn foot(canvas: &mut Canvas<'_, '_>, area: Rect, error: Option<&str>, help: &str) {
+    let lines: Vec<Line<'_>> = match error {
+        Some(error) => {
+            let style = canvas.theme.tone(Tone::Bad);
+            let lines = wrap(&format!("! {}", visible(error)), area.width.into());
+            lines.into_iter().take(2).map(|line| Line::styled(line, style)).collect()
+        }
+        None => vec![Line::styled(help.to_owned(), canvas.theme.dim())],
     };
-    canvas.line(row, &line);
+    let height = u16::try_from(lines.len()).unwrap_or_default().min(area.height);
+    canvas.lines(Rect { y: area.bottom() - height, height, ..area }, &lines);
 }

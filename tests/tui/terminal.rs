@@ -1,0 +1,268 @@
+//! The program in a pseudo-terminal: it draws, follows, resizes, and gives the terminal back on every path.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    num::NonZero,
+    os::unix::fs::PermissionsExt as _,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use sippresence::client::{Kind, WatcherGrade};
+use tempfile::TempDir;
+
+use super::{
+    agent::Agent,
+    lines::{buddy, cast, crowd, list, state, watcher},
+};
+
+/// Far longer than anything here takes; reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The program on a terminal, with a home and an agent of its own.
+struct Session {
+    home: TempDir,
+    agent: Option<Agent>,
+    master: Box<dyn MasterPty + Send>,
+    keyboard: Box<dyn std::io::Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    /// How the terminal was set before.
+    before: String,
+}
+
+fn settings(master: &dyn MasterPty) -> String {
+    format!("{:?}", master.get_termios())
+}
+
+fn lines(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
+
+impl Session {
+    fn start(columns: u16, lines: u16) -> Self {
+        Self::with(columns, lines, &cast())
+    }
+
+    fn with(columns: u16, rows: u16, first: &[sippresence::client::Line]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let run = home.path().join("run/sippresence");
+        fs::create_dir_all(&run).unwrap();
+        for folder in [home.path().join("run"), run.clone()] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        let agent = Agent::start(&run.join("agent.sock"), first);
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pty = native_pty_system().openpty(size).unwrap();
+        let before = settings(&*pty.master);
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_sippresence"));
+        command.env_clear();
+        for (name, folder) in
+            [("HOME", "."), ("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run")]
+        {
+            command.env(name, home.path().join(folder));
+        }
+        for (name, value) in [("USER", "me"), ("TZ", "UTC"), ("LANG", "C.UTF-8"), ("TERM", "xterm-256color")] {
+            command.env(name, value);
+        }
+        let child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(lines(rows), lines(columns), 0)));
+        let (mut reader, to) = (pty.master.try_clone_reader().unwrap(), Arc::clone(&screen));
+        thread::spawn(move || {
+            let mut some = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut some) {
+                to.lock().unwrap().process(&some[..count]);
+            }
+        });
+        let keyboard = pty.master.take_writer().unwrap();
+        Self { home, agent: Some(agent), master: pty.master, keyboard, child, screen, before }
+    }
+
+    fn agent(&self) -> &Agent {
+        self.agent.as_ref().unwrap()
+    }
+
+    fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) {
+        let by = Instant::now() + PATIENCE;
+        while !is_so(&self.text()) {
+            assert!(Instant::now() < by, "never: {what}\n{}", self.text());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[track_caller]
+    fn shows(&self, words: &str) {
+        self.until(words, |text| text.contains(words));
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.process_id().unwrap()).unwrap()), signal).unwrap();
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        self.screen.lock().unwrap().screen_mut().set_size(lines(rows), lines(columns));
+        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    fn is_taken(&self) -> bool {
+        self.screen.lock().unwrap().screen().alternate_screen()
+    }
+
+    /// Waits for the end; the terminal is as it was.
+    #[track_caller]
+    fn ends(mut self, code: u32) {
+        assert_eq!(self.child.wait().unwrap().exit_code(), code);
+        let by = Instant::now() + PATIENCE;
+        while self.is_taken() {
+            assert!(Instant::now() < by, "the screen was not given back");
+            thread::yield_now();
+        }
+        let screen = self.screen.lock().unwrap();
+        let screen = screen.screen();
+        assert!(!screen.hide_cursor() && !screen.bracketed_paste());
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert_eq!(settings(&*self.master), self.before);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_draws_and_follows_what_the_agent_tells_and_q_leaves() {
+    let mut session = Session::start(80, 24);
+    session.shows("● Alice Martin★            available   at my desk");
+    assert!(session.is_taken());
+    session.agent().tell(&state(Kind::Change, "alice@example.com", "in-call", "with a customer"));
+    session.shows("☎ Alice Martin★            in-call     with a customer");
+    session.agent().tell(&watcher("sip:eve@example.com", "pending", WatcherGrade::Address));
+    session.shows("2 wait for your approval: p");
+    session.agent().tell(&list(vec![buddy("Zed", "zed@example.com", &[])]));
+    session.until("Alice is gone", |text| text.contains("Zed") && !text.contains("Alice"));
+    session.types("q");
+    session.ends(0);
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+        let session = Session::start(80, 24);
+        session.shows("Alice");
+        session.signal(signal);
+        session.ends(code);
+    }
+}
+
+#[test]
+fn another_size_is_another_picture() {
+    let session = Session::start(80, 24);
+    session.shows("Alice");
+    session.resize(120, 40);
+    session.shows("│ address    alice@example.com");
+    session.resize(10, 3);
+    session.until("only names are left", |text| text.contains("Alice") && !text.contains("address"));
+}
+
+#[test]
+fn my_status_is_set_and_watchers_are_decided_about_through_the_agent() {
+    let mut session = Session::start(80, 24);
+    session.shows("Alice");
+    session.types("sd");
+    session.shows("› ⊘ dnd");
+    session.types("\t\x15");
+    // Pasted, as terminals do it.
+    session.types("\x1b[200~in a talk\x1b[201~");
+    session.shows("note  in a talk");
+    session.types("\r");
+    let asked = |words: &str| session.agent().asked().iter().any(|request| request.contains(words));
+    session.until("the agent is asked", |_| asked(r#"{"cmd":"set","status":"dnd","note":"in a talk"}"#));
+    session.types("p");
+    session.shows("claims to be mallory@example.com");
+    session.types("a");
+    let asked = |words: &str| session.agent().asked().iter().any(|request| request.contains(words));
+    session.until("it is decided", |_| asked(r#"{"cmd":"decide","who":["sip:mallory@example.com"],"list":"allow"}"#));
+}
+
+#[test]
+fn somebody_who_is_added_stands_in_the_file_and_goes_again() {
+    let mut session = Session::with(80, 24, &[list(Vec::new()), super::lines::line(Kind::Ready)]);
+    session.shows("no buddies yet: press a to add one");
+    session.types("a");
+    session.shows("add somebody");
+    session.types("eve@example.com\tEve\r");
+    let file = session.home.path().join("config/sippresence/buddies.toml");
+    let has = |words: &str| fs::read_to_string(&file).is_ok_and(|text| text.contains(words));
+    session.until("Eve is in the file", |_| has("name = \"Eve\""));
+    session.shows("added Eve");
+    session.types("u");
+    session.until("and no more", |_| !has("Eve"));
+    session.shows("taken back: added Eve");
+    assert!(session.agent().asked().iter().any(|request| request == r#"{"cmd":"buddies"}"#));
+}
+
+#[test]
+fn an_agent_that_dies_is_missed_until_it_is_back() {
+    let mut session = Session::start(80, 24);
+    session.shows("● Alice");
+    session.agent = None;
+    session.shows("agent lost");
+    session.shows("~ Alice");
+    let socket = session.home.path().join("run/sippresence/agent.sock");
+    session.agent = Some(Agent::start(&socket, &cast()));
+    session.until("it is back", |text| text.contains("● Alice") && !text.contains("agent lost"));
+    session.types("q");
+    session.ends(0);
+}
+
+#[test]
+fn it_is_suspended_and_comes_back() {
+    let mut session = Session::start(80, 24);
+    session.shows("Alice");
+    session.types("\x1a");
+    session.until("the screen is given back", |_| !session.is_taken());
+    session.agent().tell(&state(Kind::Change, "alice@example.com", "away", "gone meanwhile"));
+    session.signal(Signal::SIGCONT);
+    session.shows("gone meanwhile");
+    assert!(session.is_taken());
+    session.types("q");
+    session.ends(0);
+}
+
+#[test]
+fn keys_are_taken_while_a_thousand_people_change() {
+    let mut session = Session::with(80, 24, &crowd(1000));
+    session.shows("Person 0000");
+    for round in 0..20 {
+        for n in 0..200 {
+            let status = if round % 2 == 0 { "busy" } else { "available" };
+            session.agent().tell(&state(Kind::Change, &format!("person{n}@example.com"), status, "x"));
+        }
+        if round == 10 {
+            session.types("/0999");
+        }
+    }
+    session.shows("›○ Person 0999");
+}
