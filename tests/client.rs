@@ -9,7 +9,7 @@ use std::{
 use sippresence::{
     agent::Agent,
     client::{
-        Action, Buddies, BuddyList, Freshness, Item, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
+        Action, BuddyList, Freshness, Item, Kind, Line, Lines, PresenceClient, PresenceEvent, PresenceStatus,
         PresenceWatcher, SavedServing, Server, Timing,
     },
     config::{Environment, Paths},
@@ -275,7 +275,7 @@ async fn an_agent_ends_with_its_client() {
         user: "alice".into(),
     };
     let alice = client("alice", Action::Allow).await;
-    let agent = Agent::with_client(alice.clone(), Buddies::default(), &Paths::new(None, &env)).await.unwrap();
+    let agent = Agent::with_client(alice.clone(), &Paths::new(None, &env)).await.unwrap();
     alice.stop().await;
     timeout(Duration::from_secs(5), agent.serve()).await.unwrap();
 }

@@ -24,8 +24,7 @@ pub(super) struct Listed {
 /// The list, and whoever follows it.
 #[derive(Debug)]
 pub(super) struct List {
-    /// None in a `demo`, which has no files.
-    path: Option<PathBuf>,
+    path: PathBuf,
     listed: watch::Sender<Listed>,
 }
 
@@ -36,12 +35,7 @@ impl List {
             Ok(list) => Listed { list: Arc::new(list), trouble: None },
             Err(error) => Listed { list: Arc::default(), trouble: Some(error.to_string()) },
         };
-        Self { path: Some(path.into()), listed: watch::Sender::new(listed) }
-    }
-
-    /// Makes a list that nobody changes.
-    pub(super) fn of(list: Buddies) -> Self {
-        Self { path: None, listed: watch::Sender::new(Listed { list: Arc::new(list), trouble: None }) }
+        Self { path: path.into(), listed: watch::Sender::new(listed) }
     }
 
     /// Returns the list.
@@ -56,7 +50,7 @@ impl List {
 
     /// Reads the file again; what cannot be read changes nobody on the list.
     pub(super) async fn read_again(&self) -> Result<Arc<Buddies>, ConfigError> {
-        let Some(path) = self.path.clone() else { return Ok(self.now().list) };
+        let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || buddies::load(&path)).await;
         let read = read.unwrap_or_else(|_| Ok(Buddies::clone(&self.now().list)));
         let trouble = read.as_ref().err().map(ToString::to_string);
@@ -73,8 +67,7 @@ impl List {
 
     /// Reads the file again whenever it was changed, for as long as the agent runs.
     pub(super) async fn keep_up(&self) {
-        let Some(path) = &self.path else { return };
-        let mut edits = match Edits::of(path) {
+        let mut edits = match Edits::of(&self.path) {
             Ok(edits) => edits,
             Err(error) => {
                 warn!(%error, "changes of the buddy list are seen by `agent reload` only");

@@ -63,7 +63,7 @@ use self::{
     state::State,
 };
 use crate::{
-    client::{BindError, Buddies, ClientError, PresenceClient, SavedHolds},
+    client::{BindError, ClientError, PresenceClient, SavedHolds},
     config::{self, Account, ConfigError, Paths, Settings, prepare_private_dir},
     control::{ControlListener, Hello, Reply},
 };
@@ -213,14 +213,15 @@ impl Agent {
         Ok(Self::assemble(listener, kept, list, hooks, paths.clone(), Some(configured), warnings))
     }
 
-    /// Starts an agent on a client that is there already, with a list that nobody changes; it keeps nothing. For `demo`.
+    /// Starts an agent on a client that is there already, which keeps nothing; for `demo`.
     ///
     /// # Errors
     /// When the control socket cannot be had.
-    pub async fn with_client(client: PresenceClient, buddies: Buddies, paths: &Paths) -> Result<Self, AgentError> {
+    pub async fn with_client(client: PresenceClient, paths: &Paths) -> Result<Self, AgentError> {
         let listener = listen(paths).await?;
         let kept = Kept::new(vec![Arc::new(Seat::of_client(client))], BTreeMap::new(), Place::default(), None);
-        Ok(Self::assemble(listener, kept, List::of(buddies), None, paths.clone(), None, Vec::new()))
+        let list = List::load(&paths.buddies_file);
+        Ok(Self::assemble(listener, kept, list, None, paths.clone(), None, Vec::new()))
     }
 
     fn assemble(

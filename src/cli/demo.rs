@@ -1,30 +1,43 @@
-//! `demo`: an agent and six lively peers on this machine, with real SIP between them.
+//! `demo`: an agent and six lively peers on this machine, with real SIP between them: the buddy list on a terminal, else
+//! a line for each change. A stranger asks for approval, and one peer goes without a word and turns stale.
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Context, Exit, Failed, watch::Signals};
+use super::{Context, Exit, Failed, tui, watch::Signals};
 use crate::{
     agent::{Agent, Order},
-    client::{Action, Buddies, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
-    config::{Environment, Paths},
+    client::{Action, Buddy, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
+    config::{
+        ConfigError, Environment, Paths,
+        buddies::{self, Draft},
+    },
+    tui::Choice,
 };
 
 /// How long it plays where nobody can end it by a key.
 const PLAYS_FOR: Duration = Duration::from_secs(30);
 /// The pause between two steps of one peer; NOTIFYs for changes are at least five seconds apart (RFC 3856 §6.10).
 const STEP: Duration = Duration::from_millis(5200);
+/// When the stranger asks.
+const STRANGER_AFTER: Duration = Duration::from_secs(4);
+/// When one of the peers goes without a word.
+const SILENT_AFTER: Duration = Duration::from_secs(12);
+/// For how long we watch: the shortest that a notifier grants, so that silence is noticed within a minute.
+const EXPIRES: Duration = Duration::from_mins(1);
 
 /// One peer: what it shows, one after another.
 struct Role {
     name: &'static str,
+    groups: &'static [&'static str],
     scenes: &'static [(PresenceStatus, &'static str)],
 }
 
 const CAST: [Role; 6] = [
     Role {
         name: "alice",
+        groups: &["team"],
         scenes: &[
             (PresenceStatus::Available, "at my desk"),
             (PresenceStatus::InCall, ""),
@@ -33,18 +46,29 @@ const CAST: [Role; 6] = [
     },
     Role {
         name: "bob",
+        groups: &["team"],
         scenes: &[(PresenceStatus::Busy, "writing the report"), (PresenceStatus::DoNotDisturb, "nearly done")],
     },
-    Role { name: "carol", scenes: &[(PresenceStatus::Away, "lunch"), (PresenceStatus::Available, "")] },
+    Role {
+        name: "carol",
+        groups: &["team", "oncall"],
+        scenes: &[(PresenceStatus::Away, "lunch"), (PresenceStatus::Available, "")],
+    },
     Role {
         name: "dave",
+        groups: &["oncall"],
         scenes: &[(PresenceStatus::InCall, "with a customer"), (PresenceStatus::Available, "call me")],
     },
     Role {
         name: "erin",
+        groups: &["friends"],
         scenes: &[(PresenceStatus::DoNotDisturb, "giving a talk"), (PresenceStatus::Busy, "questions")],
     },
-    Role { name: "frank", scenes: &[(PresenceStatus::Offline, ""), (PresenceStatus::Available, "good morning")] },
+    Role {
+        name: "frank",
+        groups: &["friends"],
+        scenes: &[(PresenceStatus::Offline, ""), (PresenceStatus::Available, "good morning")],
+    },
 ];
 
 /// Plays until q or Ctrl-C on a terminal, else for half a minute; leaves nothing behind.
@@ -64,48 +88,40 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
     };
     let config_file = root.join("config.toml");
     let paths = Paths::new(Some(&config_file), &env);
-    let me = client("you", Policy::new(Action::Allow)).await?;
+    let me = client("you", Policy::new(Action::Ask)).await?;
     context.trace.follow(&me);
     let mut peers = Vec::new();
     for role in &CAST {
         peers.push(client(role.name, Policy::new(Action::Allow)).await?);
     }
-    let mut lines = Lines::new();
     for (peer, role) in peers.iter().zip(&CAST) {
         let (status, note) = &role.scenes[0];
         play(peer, status, note).await?;
-        lines.add_named(&me, &peer.uri(), role.name).await?;
     }
-    let agent = Agent::with_client(me.clone(), Buddies::default(), &paths).await?;
+    let listed = peers.iter().zip(&CAST).map(|(peer, role)| Buddy {
+        name: Some(role.name.to_owned()),
+        groups: role.groups.iter().map(|&group| group.to_owned()).collect(),
+        ..Buddy::new(peer.uri())
+    });
+    buddies::edit(&paths.buddies_file, true, |draft: &mut Draft| {
+        listed.for_each(|buddy| draft.add(buddy));
+        Ok::<_, ConfigError>(())
+    })?;
+    let agent = Agent::with_client(me.clone(), &paths).await?;
     let orders = agent.orders();
     let agent = tokio::spawn(agent.serve());
-    let by_key = context.output.is_terminal() && !context.output.is_json();
-    let end = if by_key { "q or Ctrl-C ends it" } else { "it ends by itself after 30 s" };
-    context.output.tell(&format!("six peers on this machine talk SIP with you; {end}"));
     let shown = async {
-        loop {
-            for line in lines.next().await {
-                let shown = matches!(line.kind, Kind::Snapshot | Kind::Change | Kind::Freshness | Kind::End);
-                if (shown || context.output.is_json())
-                    && let Err(closed) = context.output.line(&line, true)
-                {
-                    return closed;
-                }
-            }
+        if tui::is_possible() && !context.output.is_for_programs() {
+            return tui::show(&context, &paths, Choice::Auto).await;
         }
-    };
-    let ended = async {
-        if by_key {
-            key_pressed().await;
-        } else {
-            sleep(PLAYS_FOR).await;
-        }
+        context.output.tell("six peers on this machine talk SIP with you; it ends by itself after 30 s");
+        timeout(PLAYS_FOR, print(&context, &me, &peers)).await.unwrap_or(Ok(Exit::Done))
     };
     let exit = tokio::select! {
-        closed = shown => closed.into(),
-        () = ended => Exit::Done,
-        signal = signals.next() => Exit::Signal(signal),
-        failed = play_all(&peers) => return Err(failed),
+        exit = shown => exit,
+        signal = signals.next() => Ok(Exit::Signal(signal)),
+        failed = play_all(&peers) => Err(failed),
+        failed = stranger(&me) => Err(failed),
     };
     // One that has ended needs no order.
     let _ = orders.try_send(Order::Stop);
@@ -115,20 +131,62 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
     }
     let _ = timeout(Duration::from_secs(2), agent).await;
     // Ctrl-C is the way out here, not a failure.
-    Ok(if exit == Exit::Signal(2) { Exit::Done } else { exit })
+    Ok(if matches!(exit, Ok(Exit::Signal(2))) { Exit::Done } else { exit? })
+}
+
+/// Prints a line for each change, for ever.
+async fn print(context: &Context, me: &PresenceClient, peers: &[PresenceClient]) -> Result<Exit, Failed> {
+    let mut lines = Lines::new();
+    for (peer, role) in peers.iter().zip(&CAST) {
+        lines.add_named(me, &peer.uri(), role.name).await?;
+    }
+    loop {
+        for line in lines.next().await {
+            let shown = matches!(line.kind, Kind::Snapshot | Kind::Change | Kind::Freshness | Kind::End);
+            if (shown || context.output.is_json())
+                && let Err(closed) = context.output.line(&line, true)
+            {
+                return Ok(closed.into());
+            }
+        }
+    }
+}
+
+/// Asks to see me, and waits for what is decided; returns only if that cannot be done.
+async fn stranger(me: &PresenceClient) -> Failed {
+    sleep(STRANGER_AFTER).await;
+    let ask = async {
+        let mallory = client("mallory", Policy::new(Action::Block)).await?;
+        let mut watcher = mallory.watch(&me.uri()).await?;
+        while watcher.recv().await.is_some() {}
+        Ok::<_, Failed>(())
+    };
+    match ask.await {
+        Ok(()) => std::future::pending().await,
+        Err(failed) => failed,
+    }
 }
 
 async fn client(name: &str, policy: Policy) -> Result<PresenceClient, Failed> {
     let builder = PresenceClient::builder(&format!("sip:{name}@127.0.0.1")).any_port().policy(policy);
-    Ok(builder.timing(Timing::default()).bind().await?)
+    Ok(builder.timing(Timing::default()).expires(EXPIRES).bind().await?)
 }
 
-/// Lets every peer go through its scenes, one peer after another, for ever.
+/// Lets every peer go through its scenes, one peer after another, for ever; the last one goes without a word.
 async fn play_all(peers: &[PresenceClient]) -> Failed {
-    let mut scene = 1;
+    let (mut scene, mut silent) = (1, false);
+    let silent_at = Instant::now() + SILENT_AFTER;
     loop {
-        for (peer, role) in peers.iter().zip(&CAST) {
+        for (place, (peer, role)) in peers.iter().zip(&CAST).enumerate() {
             sleep(STEP / u32::try_from(peers.len()).unwrap_or(1)).await;
+            if place + 1 == peers.len() && Instant::now() >= silent_at {
+                if !std::mem::replace(&mut silent, true)
+                    && let Err(error) = peer.halt().await
+                {
+                    return error.into();
+                }
+                continue;
+            }
             let (status, note) = &role.scenes[scene % role.scenes.len()];
             if let Err(failed) = play(peer, status, note).await {
                 return failed;
@@ -146,10 +204,4 @@ async fn play(peer: &PresenceClient, status: &PresenceStatus, note: &str) -> Res
         builder.note(note).await?;
     }
     Ok(())
-}
-
-/// Waits for q, without waiting for the end of a line; the terminal is as before when this ends or is dropped.
-async fn key_pressed() {
-    let Some(mut keys) = super::keys::Keys::open() else { return std::future::pending().await };
-    while !matches!(keys.next().await, Some(b'q' | b'Q') | None) {}
 }

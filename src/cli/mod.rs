@@ -12,7 +12,6 @@ mod exit;
 mod explain;
 mod format;
 mod is;
-mod keys;
 mod log;
 mod looking;
 mod manual;

@@ -10,7 +10,10 @@ use super::{
     args::{Color, Place, Tui},
     looking,
 };
-use crate::tui::{self, Choice, Ended, Setup, TuiError};
+use crate::{
+    config::Paths,
+    tui::{self, Choice, Ended, Setup, TuiError},
+};
 
 /// Shows the list; starts the agent where none runs.
 pub(super) async fn run(context: &Context, args: &Tui) -> Result<Exit, Failed> {
@@ -27,7 +30,7 @@ pub(super) async fn run(context: &Context, args: &Tui) -> Result<Exit, Failed> {
         }
         agent::started(context, &agent::how(context, Place::default())).await?;
     }
-    show(context, args.theme).await
+    show(context, &context.paths, args.theme).await
 }
 
 /// Returns whether there is a terminal to draw on.
@@ -35,11 +38,11 @@ pub(super) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// Shows the list of an agent that runs.
-pub(super) async fn show(context: &Context, theme: Choice) -> Result<Exit, Failed> {
+/// Shows the list of an agent that runs with these files.
+pub(super) async fn show(context: &Context, paths: &Paths, theme: Choice) -> Result<Exit, Failed> {
     let setup = Setup {
-        socket: context.paths.socket.clone(),
-        buddies_file: context.paths.buddies_file.clone(),
+        socket: paths.socket.clone(),
+        buddies_file: paths.buddies_file.clone(),
         keys: BTreeMap::new(),
         theme: if context.args.color == Color::Never { Choice::Plain } else { theme },
         account: context.args.account.clone(),
