@@ -24,6 +24,10 @@ pub(super) async fn set(context: &Context, args: &Set) -> Result<Exit, Failed> {
         let message = format!("unknown activity {unknown:?}");
         return Err(usage(message).with_hint("it is an RPID name, such as meeting or travel"));
     }
+    if args.note.as_ref().is_some_and(|note| note.trim().len() > text::MAX_NOTE) {
+        let most = text::MAX_NOTE;
+        context.output.tell(&format!("note: others see the first {most} bytes of yours: no note is longer"));
+    }
     // The time zone is ours, not the agent's.
     let until = args.until.as_ref().map(|until| parse_until(until, &jiff::Zoned::now()));
     let until = until.transpose().map_err(|error| usage(format!("--until: {error}")))?;

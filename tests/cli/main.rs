@@ -19,6 +19,7 @@ mod raw;
 mod refusing;
 mod reload;
 mod schema;
+mod secrets;
 mod server;
 mod state;
 mod support;

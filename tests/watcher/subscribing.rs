@@ -409,3 +409,31 @@ fn wat_18_a_notify_matches_by_call_id_tag_and_event() {
     script.expect("200");
     assert_eq!(script.freshness(id), Freshness::Fresh);
 }
+
+#[test]
+fn wat_02_a_notifier_that_grants_a_second_is_not_asked_without_end() {
+    let mut script = alice();
+    let id = script.watch();
+    let mut asked = 0;
+    while script.after() < secs(600) {
+        script.advance(ms(100));
+        for sub in script.take().into_iter().filter(|msg| msg.first_line().starts_with("SUBSCRIBE")) {
+            asked += 1;
+            script.answer_with(&sub, "200 OK", "Contact: <sip:bob@192.0.2.20:5060>\nExpires: 1\n");
+            let notify = script.notify_text(&sub, asked, "active;expires=1", "", AVAILABLE);
+            script.send(&notify);
+        }
+    }
+    // Each grant is kept up as far as it goes, twice a second at the most.
+    assert!((10..=1300).contains(&asked), "{asked}");
+    assert!(script.state(id).info.is_some());
+}
+
+#[test]
+fn wat_35_a_document_about_somebody_else_is_shown_with_a_warning() {
+    let mut script = alice();
+    let (id, sub) = script.watch_established();
+    script.notify(&sub, 2, "active;expires=300", &CLOSED.replace("sip:bob@", "sip:mallory@"));
+    let warning = script.state(id).warning.clone().unwrap_or_default();
+    assert!(warning.contains("the document is about sip:mallory@"), "{warning}");
+}

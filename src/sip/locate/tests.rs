@@ -351,3 +351,12 @@ fn an_unknown_transport_or_scheme_is_an_error_that_names_it() {
     assert_eq!(planned("tel:+1201555").unwrap_err().to_string(), "tel: addresses cannot be reached by SIP");
     assert_eq!(planned("sip:u@h;transport=tls"), Err(LocateError::Tls));
 }
+
+#[test]
+fn res_15_records_that_lead_in_a_circle_come_to_an_end() {
+    // A NAPTR record that names itself, an SRV record whose host is the domain that led there.
+    let circle = "example.com NAPTR 10 50 s SIP+D2U example.com\n\
+                  _sip._udp.example.com SRV 10 1 5060 example.com\n";
+    let (asked, outcome) = search("sip:u@example.com", circle);
+    assert!(outcome.is_err() && asked.len() < 10, "{asked:?}: {outcome:?}");
+}
