@@ -13,7 +13,7 @@ use clap::{
 
 use crate::{
     client::StatusArg,
-    config::{Listen, parse_duration},
+    config::{Listen, exchange::Format, parse_duration},
     tui::Choice,
 };
 
@@ -290,6 +290,33 @@ pub(super) enum BuddiesCommand {
     },
     /// Put people into a group, or take them out
     Group(Group),
+    /// Take people from a file of another program; nothing that is there is overwritten
+    Import(Import),
+    /// Write the list as another program reads it
+    Export(Export),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Import {
+    /// Which file; - is stdin
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// What it is: baresip, vcard, csv, xml (resource lists), json, pjsua; else told by name and text
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) from: Option<Format>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Export {
+    /// Which file; none, or -, is stdout
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// As what: baresip, vcard, csv, xml (resource lists), json; else told by the name, and json on stdout
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) to: Option<Format>,
+    /// Only those of this group
+    #[arg(long, value_name = "@GROUP")]
+    pub(super) group: Option<String>,
 }
 
 #[derive(Clone, Debug, clap::Args)]

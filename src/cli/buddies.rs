@@ -1,5 +1,7 @@
 //! `buddies`: the people on the list, which is a file that people may edit too.
 
+mod exchange;
+
 use super::{
     Context, Exit, Failed,
     args::{Add, BuddiesCommand, Group},
@@ -23,6 +25,8 @@ pub(super) async fn run(context: &Context, args: super::args::Buddies) -> Result
         BuddiesCommand::Add(args) => change(context, dry_run, |draft| add(context, draft, args)).await,
         BuddiesCommand::Remove { who } => change(context, dry_run, |draft| remove(draft, &who)).await,
         BuddiesCommand::Rename { who, name } => change(context, dry_run, |draft| rename(draft, &who, &name)).await,
+        BuddiesCommand::Import(args) => exchange::import(context, &args, dry_run).await,
+        BuddiesCommand::Export(args) => exchange::export(context, &args),
         BuddiesCommand::Group(args) => change(context, dry_run, |draft| group(draft, &args)).await,
     }
 }
