@@ -270,7 +270,12 @@ impl Session {
     }
 
     fn suspend(&mut self) -> io::Result<()> {
-        self.screen.suspend()?;
+        if !self.screen.suspend()? {
+            self.dirty = true;
+            let words = "there is no shell here to come back from".to_owned();
+            update(&mut self.model, Msg::Done(super::effect::Done { words, failed: false, undo: None }));
+            return Ok(());
+        }
         if let Some(msg) = self.resize()? {
             self.take(msg)?;
         }

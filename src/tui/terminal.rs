@@ -25,7 +25,7 @@ use crossterm::{
 };
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, getpgrp, getsid},
 };
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
 use tokio::sync::mpsc;
@@ -76,12 +76,17 @@ impl Screen {
         stdout.flush()
     }
 
-    /// Gives the terminal back, stops until the shell goes on with us, and takes it again.
-    pub(super) fn suspend(&mut self) -> io::Result<()> {
+    /// Gives the terminal back, stops until the shell goes on with us, and takes it again; false where no shell would.
+    pub(super) fn suspend(&mut self) -> io::Result<bool> {
+        // A shell that can go on with us has given us a process group of our own.
+        if getpgrp() == getsid(None)? {
+            return Ok(false);
+        }
         restore();
         // All of our job, as the terminal's own driver does it.
         kill(Pid::from_raw(0), Signal::SIGSTOP)?;
-        self.resume()
+        self.resume()?;
+        Ok(true)
     }
 
     /// Takes the terminal again, after somebody else may have had it.

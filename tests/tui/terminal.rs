@@ -52,6 +52,10 @@ impl Session {
     }
 
     fn with(columns: u16, rows: u16, first: &[sippresence::client::Line]) -> Self {
+        Self::running(CommandBuilder::new(env!("CARGO_BIN_EXE_sippresence")), columns, rows, first)
+    }
+
+    fn running(mut command: CommandBuilder, columns: u16, rows: u16, first: &[sippresence::client::Line]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let run = home.path().join("run/sippresence");
         fs::create_dir_all(&run).unwrap();
@@ -62,7 +66,6 @@ impl Session {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).unwrap();
         let before = settings(&*pty.master);
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_sippresence"));
         command.env_clear();
         for (name, folder) in
             [("HOME", "."), ("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run")]
@@ -239,14 +242,29 @@ fn an_agent_that_dies_is_missed_until_it_is_back() {
 
 #[test]
 fn it_is_suspended_and_comes_back() {
+    // A shell that gives each command a process group of its own, as at a prompt.
+    let mut shell = CommandBuilder::new("/bin/sh");
+    let script = format!("{}; echo stopped; read line; fg", env!("CARGO_BIN_EXE_sippresence"));
+    shell.args(["-mc", script.as_str()]);
+    let mut session = Session::running(shell, 80, 24, &cast());
+    session.shows("Alice");
+    session.types("\x1a");
+    session.shows("stopped");
+    assert!(!session.is_taken());
+    session.agent().tell(&state(Kind::Change, "alice@example.com", "away", "gone meanwhile"));
+    session.types("\n");
+    session.shows("gone meanwhile");
+    assert!(session.is_taken());
+    session.types("q");
+    session.ends(0);
+}
+
+#[test]
+fn without_a_shell_to_come_back_from_it_goes_on() {
     let mut session = Session::start(80, 24);
     session.shows("Alice");
     session.types("\x1a");
-    session.until("the screen is given back", |_| !session.is_taken());
-    session.agent().tell(&state(Kind::Change, "alice@example.com", "away", "gone meanwhile"));
-    session.signal(Signal::SIGCONT);
-    session.shows("gone meanwhile");
-    assert!(session.is_taken());
+    session.shows("there is no shell here to come back from");
     session.types("q");
     session.ends(0);
 }

@@ -139,11 +139,13 @@ impl Page {
         }
         self.title(if devices.len() == 1 { "device" } else { "devices, the best first" });
         for device in devices {
-            let name = device.name.as_deref().or(device.id.as_deref()).unwrap_or("without a name");
+            let contact = device.contact.as_deref().map(shown::address);
+            let name = device.name.as_deref().map(visible).or_else(|| contact.clone());
+            let name = name.unwrap_or_else(|| "without a name".to_owned());
             let basic = device.basic.map(|basic| format!(" {basic}")).unwrap_or_default();
             let input = device.user_input.as_ref().map(|input| if input.active { ", in use" } else { ", idle" });
-            self.text(&visible(&format!("{name}:{basic}{}", input.unwrap_or_default())), Style::new());
-            self.value("  at", &device.contact.as_deref().map(shown::address).unwrap_or_default());
+            self.text(&format!("{name}:{basic}{}", input.unwrap_or_default()), Style::new());
+            self.value("  at", &contact.filter(|_| device.name.is_some()).unwrap_or_default());
             self.value("  can", &visible(&device.capabilities.join(", ")));
             self.value("  note", &visible(device.note.as_ref().map(|note| note.text.as_str()).unwrap_or_default()));
         }
