@@ -1,6 +1,6 @@
 //! How states are shown to people, whatever shows them: sign, colour, words, times. Nothing here prints.
 //!
-//! What a peer wrote is made [`visible`](text::visible) here or said to be as it came; the time is an argument.
+//! What a peer wrote is made [`visible`] here or said to be as it came; the time is an argument.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 

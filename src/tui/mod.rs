@@ -16,6 +16,7 @@ mod model;
 mod people;
 mod rows;
 mod run;
+mod signals;
 mod terminal;
 #[cfg(test)]
 mod testing;

@@ -10,7 +10,6 @@ use std::{
 use jiff::Zoned;
 use thiserror::Error;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, sleep, sleep_until},
@@ -21,6 +20,7 @@ use super::{
     keymap::{Keymap, KeymapError},
     link::{self, News},
     model::Model,
+    signals::{Caught, Signals},
     terminal::{self, Screen},
     theme::{Choice, Theme},
     update::update,
@@ -293,41 +293,5 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.tasks.iter().chain(&self.trace).for_each(JoinHandle::abort);
-    }
-}
-
-/// The signals that are heeded, from the moment this is made.
-struct Signals {
-    end: [(Signal, u8); 3],
-    stop: Signal,
-    resumed: Signal,
-}
-
-enum Caught {
-    End(u8),
-    Stop,
-    Resumed,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let of = |kind: SignalKind, number| Ok::<_, io::Error>((signal(kind)?, number));
-        Ok(Self {
-            end: [of(SignalKind::hangup(), 1)?, of(SignalKind::interrupt(), 2)?, of(SignalKind::terminate(), 15)?],
-            stop: signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGTSTP as i32))?,
-            resumed: signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGCONT as i32))?,
-        })
-    }
-
-    /// Waits for the next one. Cancel-safe.
-    async fn next(&mut self) -> Caught {
-        let [(hangup, one), (interrupt, two), (terminate, fifteen)] = &mut self.end;
-        tokio::select! {
-            _ = hangup.recv() => Caught::End(*one),
-            _ = interrupt.recv() => Caught::End(*two),
-            _ = terminate.recv() => Caught::End(*fifteen),
-            _ = self.stop.recv() => Caught::Stop,
-            _ = self.resumed.recv() => Caught::Resumed,
-        }
     }
 }
