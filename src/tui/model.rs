@@ -125,6 +125,8 @@ pub struct Model {
     /// The agent told everything once.
     pub(super) ready: bool,
     pub(super) people: People,
+    /// The account that comes first, if one was named.
+    pub(super) account: Option<String>,
     pub(super) me: Vec<Mine>,
     pub(super) watchers: Vec<MyWatcher>,
     pub(super) screen: Screen,
@@ -163,6 +165,7 @@ impl Model {
             link: Link::default(),
             ready: false,
             people: People::default(),
+            account: None,
             me: Vec::new(),
             watchers: Vec::new(),
             screen: Screen::default(),
@@ -185,6 +188,11 @@ impl Model {
             undo: Vec::new(),
             clicked: None,
         }
+    }
+
+    /// Has an account come first: its status is the one that is shown above and set.
+    pub fn prefer(&mut self, account: Option<String>) {
+        self.account = account;
     }
 
     /// Returns in how long the screen is another without a message: give it [`Msg::Tick`] then.

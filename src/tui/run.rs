@@ -164,12 +164,14 @@ impl Session {
         let place = Place { socket: socket.clone(), buddies_file, account: account.clone() };
         let screen = Screen::enter()?;
         let (width, height) = crossterm::terminal::size()?;
+        let mut model = Model::new(keymap, Zoned::now(), width, height);
+        model.prefer(account.clone());
         let tasks = [
             tokio::spawn(link::follow(socket, account, sender.clone())),
             tokio::spawn(work::work(place.clone(), todo, finished)),
         ];
         Ok(Self {
-            model: Model::new(keymap, Zoned::now(), width, height),
+            model,
             theme: Theme::detect(theme, |name| std::env::var(name).ok()),
             screen,
             place,

@@ -47,6 +47,7 @@ fn publication(model: &mut Model, line: &Line) {
     let mine = Mine { account: line.account.clone(), line: line.clone() };
     match model.me.iter_mut().find(|own| own.account == mine.account) {
         Some(own) => *own = mine,
+        None if mine.account.is_some() && mine.account == model.account => model.me.insert(0, mine),
         None => model.me.push(mine),
     }
 }

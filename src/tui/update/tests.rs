@@ -205,6 +205,18 @@ fn a_countdown_wakes_by_the_minute_and_near_its_end_by_the_second() {
 }
 
 #[test]
+fn the_account_that_was_named_comes_first_and_is_the_one_that_is_set() {
+    let mut model = model();
+    model.me.clear();
+    model.prefer(Some("work".into()));
+    let of = |account: &str| Line { account: Some(account.into()), ..line(Kind::Publication) };
+    update(&mut model, Msg::Lines(vec![of("home"), of("work"), of("lab")]));
+    let cmds = press(&mut model, "s enter");
+    let [Cmd::Ask(order)] = &cmds[..] else { panic!("one request") };
+    assert_eq!(order.account.as_deref(), Some("work"));
+}
+
+#[test]
 fn a_watcher_waits_and_is_decided_about() {
     let mut model = model();
     let watcher = |who: &str, state: &str| {
