@@ -9,7 +9,7 @@ use std::{
 };
 
 use sippresence::config::{
-    Account, Agent, ConfigError, DEFAULT_PORT, Environment, Listen, Mode, PasswordSource, Paths, Settings,
+    Account, Agent, ConfigError, DEFAULT_PORT, Environment, Listen, Mode, PasswordSource, Paths, Settings, ThemeChoice,
 };
 
 const EXAMPLE: &str = include_str!("../config.example.toml");
@@ -118,6 +118,14 @@ fn the_usual_file_is_read() {
     fs::create_dir_all(&paths.config_dir).expect("a folder");
     fs::write(&paths.config_file, "[watch]\nrate = 3\n").expect("the file is written");
     assert_eq!(Settings::load(None, &home.env()).map(|settings| settings.watch.rate).ok(), Some(3));
+}
+
+#[test]
+fn keys_of_the_buddy_list_are_read_by_the_names_of_their_actions() {
+    let settings = loaded("[tui]\ntheme = \"light\"\n[tui.keys]\nstatus = \"S f2\"\nquit = \"ctrl-q\"\n");
+    assert_eq!(settings.tui.theme, ThemeChoice::Light);
+    let keys: Vec<_> = settings.tui.keys.iter().map(|(action, keys)| (action.as_str(), keys.as_str())).collect();
+    assert_eq!(keys, [("quit", "ctrl-q"), ("status", "S f2")]);
 }
 
 #[test]

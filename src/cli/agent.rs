@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Does what was asked.
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failed> {
     match args.command {
-        AgentCommand::Run { place, detached, for_set } => serve(context, &place, detached, for_set).await,
+        AgentCommand::Run { place, detached, for_set } => Box::pin(serve(context, &place, detached, for_set)).await,
         AgentCommand::Start { place } => start(context, place).await,
         AgentCommand::Stop => stop(context).await,
         AgentCommand::Restart { place } => restart(context, place).await,

@@ -13,8 +13,7 @@ use clap::{
 
 use crate::{
     client::StatusArg,
-    config::{Listen, exchange::Format, parse_duration},
-    tui::Choice,
+    config::{Listen, ThemeChoice, exchange::Format, parse_duration},
 };
 
 /// SIP presence for people who live in a terminal.
@@ -150,18 +149,8 @@ impl Command {
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Tui {
     /// Which colours: auto as the terminal says, dark or light for its background, plain for none
-    #[arg(long, value_name = "NAME", value_parser = theme, default_value = "auto")]
-    pub(super) theme: Choice,
-}
-
-fn theme(text: &str) -> Result<Choice, String> {
-    Ok(match text {
-        "auto" => Choice::Auto,
-        "dark" => Choice::Dark,
-        "light" => Choice::Light,
-        "plain" => Choice::Plain,
-        _ => return Err("it is auto, dark, light or plain".to_owned()),
-    })
+    #[arg(long, value_name = "NAME")]
+    pub(super) theme: Option<ThemeChoice>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -11,6 +11,7 @@ use crate::{
     client::{ClientError, parse_target},
     config::{Paths, PolicyFile, buddies},
     net::tls::Tls,
+    tui::Keymap,
 };
 
 /// The example that documents every key.
@@ -42,6 +43,9 @@ pub(super) fn without_settings(args: &Config, paths: &Paths) -> Option<Exit> {
 /// Shows or checks the configuration, which could be read when this is called.
 pub(super) fn run(context: &Context, args: &Config) -> Result<Exit, Failed> {
     let policy = PolicyFile::load(&context.paths.policy_file)?;
+    Keymap::new(&context.settings.tui.keys).map_err(|error| {
+        Failed::new(Exit::Usage, format!("{}: [tui.keys]: {error}", context.paths.config_file.display()))
+    })?;
     let list = buddies::load(&context.paths.buddies_file)?;
     // Values that only their use can check.
     for (name, account) in &context.settings.accounts {

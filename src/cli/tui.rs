@@ -1,9 +1,6 @@
 //! `tui`, and no command at all: the buddy list on this terminal, kept up by the agent.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, IsTerminal as _},
-};
+use std::io::{self, IsTerminal as _};
 
 use super::{
     Context, Exit, Failed, agent,
@@ -30,7 +27,7 @@ pub(super) async fn run(context: &Context, args: &Tui) -> Result<Exit, Failed> {
         }
         agent::started(context, &agent::how(context, Place::default())).await?;
     }
-    show(context, &context.paths, args.theme).await
+    show(context, &context.paths, args.theme.unwrap_or(context.settings.tui.theme)).await
 }
 
 /// Returns whether there is a terminal to draw on.
@@ -43,7 +40,7 @@ pub(super) async fn show(context: &Context, paths: &Paths, theme: Choice) -> Res
     let setup = Setup {
         socket: paths.socket.clone(),
         buddies_file: paths.buddies_file.clone(),
-        keys: BTreeMap::new(),
+        keys: context.settings.tui.keys.clone(),
         theme: if context.args.color == Color::Never { Choice::Plain } else { theme },
         account: context.args.account.clone(),
     };

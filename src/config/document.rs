@@ -2,7 +2,7 @@
 //!
 //! Key names stand once, where they are read; the list of known keys and the suggestions come from there.
 
-use std::{cell::RefCell, ops::Range, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, ops::Range, path::Path};
 
 use toml::{
     Spanned,
@@ -103,6 +103,15 @@ impl<'d> Section<'d> {
             Ok((name, Self::new(self.source, self.path_of(name), Some(table))))
         };
         entries.into_iter().map(open).collect()
+    }
+
+    /// Reads a table of texts whose keys are names that are checked elsewhere.
+    pub(super) fn texts(self) -> Result<BTreeMap<String, String>, ConfigError> {
+        let read = |(name, _, value): &(&str, Range<usize>, &'d Spanned<DeValue<'d>>)| {
+            let text = text(value.get_ref()).map_err(|error| self.bad_value(name, value.span(), error))?;
+            Ok(((*name).to_owned(), text.to_owned()))
+        };
+        self.entries.iter().map(read).collect()
     }
 
     /// Opens each table of the list `key`, which is written as `[[key]]`.

@@ -30,7 +30,7 @@ pub use self::{
     secret::read_closed,
     settings::{
         Account, Agent, Auth, DEFAULT_PORT, FirstUse, Hooks, Interop, Listen, MinAuth, Mode, OnExit, PasswordSource,
-        Policy, Publish, Register, Require, Settings, Sip, Tls, Watch,
+        Policy, Publish, Register, Require, Settings, Sip, ThemeChoice, Tls, Tui, Watch,
     },
     until::parse_until,
 };

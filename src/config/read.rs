@@ -194,6 +194,11 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
     s.read("rate", &mut watch.rate, |value| number(value, 1, 10_000))?;
     s.finish(known)?;
 
+    let (mut s, tui) = (root.section("tui")?, &mut settings.tui);
+    s.read("theme", &mut tui.theme, word)?;
+    tui.keys = s.section("keys")?.texts()?;
+    s.finish(known)?;
+
     let mut s = root.section("policy")?;
     s.read("require", &mut settings.policy.require, word)?;
     s.finish(known)?;

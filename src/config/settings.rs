@@ -30,6 +30,8 @@ pub struct Settings {
     pub interop: Interop,
     /// Programs of the user's that we start.
     pub hooks: Hooks,
+    /// The buddy list on a terminal.
+    pub tui: Tui,
 }
 
 impl Settings {
@@ -253,6 +255,15 @@ pub struct Tls {
     pub first_use: FirstUse,
 }
 
+/// `[tui]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tui {
+    /// Which colours it has.
+    pub theme: ThemeChoice,
+    /// Other keys than the usual ones, by the names of their actions.
+    pub keys: BTreeMap<String, String>,
+}
+
 /// `[auth]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auth {
@@ -374,6 +385,20 @@ word! {
     Pin = "pin",
     /// Fail.
     Never = "never",
+}
+
+word! {
+    /// Which colours the buddy list has on a terminal.
+    ThemeChoice:
+    /// As the terminal says; dark where it says nothing.
+    #[default]
+    Auto = "auto",
+    /// For a dark background.
+    Dark = "dark",
+    /// For a light background.
+    Light = "light",
+    /// Without colours.
+    Plain = "plain",
 }
 
 word! {

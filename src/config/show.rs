@@ -12,7 +12,8 @@ use super::{
 impl Settings {
     /// Writes every key with the value in force; secrets are not among them.
     pub fn to_toml(&self) -> String {
-        let Self { default_account, accounts, agent, sip, publish, watch, policy, tls, auth, interop, hooks } = self;
+        let Self { default_account, accounts, agent, sip, publish, watch, policy, tls, auth, interop, hooks, tui } =
+            self;
         let mut out = String::new();
         let mut line = |key: &str, value: Value| {
             // Writing to a string does not fail.
@@ -57,6 +58,11 @@ impl Settings {
             ("rate", i64::from(watch.rate).into()),
         ];
         section(&mut out, "watch", keys);
+        section(&mut out, "tui", vec![("theme", tui.theme.to_string().into())]);
+        if !tui.keys.is_empty() {
+            let bound = tui.keys.iter().map(|(action, keys)| (action.as_str(), keys.as_str().into())).collect();
+            section(&mut out, "tui.keys", bound);
+        }
         section(&mut out, "policy", vec![("require", policy.require.to_string().into())]);
         let ca_file = tls.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let keys = vec![("ca_file", ca_file.into()), ("first_use", tls.first_use.to_string().into())];

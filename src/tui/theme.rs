@@ -22,19 +22,7 @@ pub enum Depth {
     True,
 }
 
-/// What the user wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
-    /// As the terminal says; dark where it says nothing.
-    #[default]
-    Auto,
-    /// For a dark background.
-    Dark,
-    /// For a light background.
-    Light,
-    /// Without colours.
-    Plain,
-}
+pub use crate::config::ThemeChoice as Choice;
 
 /// How everything looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

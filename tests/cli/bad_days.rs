@@ -137,3 +137,18 @@ fn a_note_of_any_kind_is_published_clean() {
         assert!(expected.starts_with(shown) && !shown.is_empty(), "{note:.20}: {shown:.40}");
     }
 }
+
+#[test]
+fn keys_that_cannot_be_bound_are_told_by_config_check() {
+    let home = Home::new("alice");
+    for (text, words) in [
+        ("[tui.keys]\nstatos = \"s\"\n", "[tui.keys]: there is no action \"statos\""),
+        ("[tui.keys]\nstatus = \"hyper-s\"\n", "[tui.keys]: status: "),
+        ("[tui.keys]\nstatus = 3\n", "`tui.keys.status`: write a text in quotes, not 3"),
+        ("[tui]\ntheme = \"pink\"\n", "`tui.theme`: "),
+    ] {
+        home.config(text);
+        let check = home.run(&["config", "check"]);
+        assert!(check.code == 2 && check.err.contains(words), "{text:?}: {check:?}");
+    }
+}
