@@ -75,8 +75,8 @@ pub enum Cmd {
     Suspend,
     /// Draw everything anew.
     Redraw,
-    /// Ring the bell.
-    Bell,
+    /// Ring the bell, and tell the desktop why if it is to be told.
+    Ring(String),
     /// Ask the agent.
     Ask(Order),
     /// Change the buddy list.

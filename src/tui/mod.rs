@@ -5,6 +5,7 @@
 //! module speaks no SIP and keeps nothing up. Keys stand in one table, [`keymap`].
 
 mod areas;
+mod desktop;
 mod effect;
 mod forms;
 mod fuzzy;

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    desktop,
     effect::{Cmd, Msg},
     keymap::{Keymap, KeymapError},
     link::{self, News},
@@ -252,8 +253,9 @@ impl Session {
                 self.screen.anew()?;
                 return Ok(false);
             }
-            Cmd::Bell => {
+            Cmd::Ring(words) => {
                 Screen::bell()?;
+                desktop::tell(words);
                 return Ok(false);
             }
             Cmd::Trace(on) => {

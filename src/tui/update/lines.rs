@@ -39,8 +39,9 @@ fn state(model: &mut Model, line: &Line) -> Option<Cmd> {
     if !turn.first {
         model.remember(turn);
     }
-    model.say(format!("{} is available", rings?));
-    Some(Cmd::Bell)
+    let words = format!("{} is available", rings?);
+    model.say(words.clone());
+    Some(Cmd::Ring(words))
 }
 
 fn publication(model: &mut Model, line: &Line) {

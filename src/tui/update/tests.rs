@@ -295,7 +295,7 @@ fn the_bell_rings_when_somebody_marked_becomes_available() {
     let marked = Buddy { mark: true, ..model.people.list[0].buddy.clone() };
     update(&mut model, Msg::Lines(vec![Line { buddies: vec![marked], ..line(Kind::Buddies) }]));
     let cmds = update(&mut model, Msg::Lines(vec![change("alice@h", "available", "")]));
-    assert_eq!(cmds, [Cmd::Bell]);
+    assert_eq!(cmds, [Cmd::Ring("Alice is available".to_owned())]);
     assert_eq!(notice(&model), "Alice is available");
     assert!(update(&mut model, Msg::Lines(vec![change("alice@h", "available", "x")])).is_empty());
 }
