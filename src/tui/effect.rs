@@ -64,6 +64,8 @@ pub struct Done {
     pub failed: bool,
     /// How to take it back.
     pub undo: Option<Undo>,
+    /// A document that was fetched: from which address, and as it came.
+    pub document: Option<(String, String)>,
 }
 
 /// Something to be done outside.
@@ -81,6 +83,8 @@ pub enum Cmd {
     Ask(Order),
     /// Change the buddy list.
     Edit(Edit),
+    /// Fetch the document at an address as it comes.
+    Fetch(String),
     /// Begin or end to follow SIP messages.
     Trace(bool),
 }

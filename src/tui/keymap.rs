@@ -79,6 +79,7 @@ actions! {
         Unfold "unfold" "right" "" "unfold the group, or go to the next one on the wallboard"
         Toggle "toggle" "space" "" "fold or unfold the group"
         Detail "detail" "enter" "detail" "show everything about somebody, or the list alone"
+        Document "document" "D" "" "fetch the document of a buddy as it comes"
         Sort "sort" "o" "sort" "sort by group, status, name, last change"
         HideOffline "hide-offline" "h" "" "hide those who are offline, or show them"
         Compact "compact" "c" "" "show names only, in columns"

@@ -138,6 +138,14 @@ impl People {
         }
     }
 
+    /// Takes a document that was fetched; it is shown until another state comes.
+    pub(super) fn put_document(&mut self, address: &str, document: &str) {
+        let slot = self.slots.get(&address_key(address)).copied();
+        if let Some(watched) = slot.and_then(|slot| self.watched.get_mut(slot)) {
+            watched.state.document = Some(document.into());
+        }
+    }
+
     /// Takes a line about somebody; returns what turned by it.
     pub(super) fn take(&mut self, line: &Line) -> Option<Turn> {
         let slot = *self.slots.get(&address_key(line.presentity.as_deref()?))?;

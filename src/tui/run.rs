@@ -265,10 +265,11 @@ impl Session {
             }
             Cmd::Ask(order) => Job::Ask(order),
             Cmd::Edit(edit) => Job::Edit(edit),
+            Cmd::Fetch(address) => Job::Fetch(address),
         };
         if self.jobs.try_send(job).is_err() {
             let words = "too much is being done already: wait a moment".to_owned();
-            update(&mut self.model, Msg::Done(super::effect::Done { words, failed: true, undo: None }));
+            update(&mut self.model, Msg::Done(super::effect::Done { words, failed: true, ..Default::default() }));
         }
         Ok(false)
     }
@@ -277,7 +278,7 @@ impl Session {
         if !self.screen.suspend()? {
             self.dirty = true;
             let words = "there is no shell here to come back from".to_owned();
-            update(&mut self.model, Msg::Done(super::effect::Done { words, failed: false, undo: None }));
+            update(&mut self.model, Msg::Done(super::effect::Done { words, ..Default::default() }));
             return Ok(());
         }
         if let Some(msg) = self.resize()? {

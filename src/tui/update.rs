@@ -100,6 +100,9 @@ fn traced_lines(model: &mut Model, traced: &Traced) {
 }
 
 fn finish(model: &mut Model, done: Done) {
+    if let Some((address, document)) = done.document {
+        model.people.put_document(&address, &document);
+    }
     if let Some(undo) = done.undo {
         model.can_undo(undo);
     }

@@ -13,7 +13,7 @@ use super::{
     link,
 };
 use crate::{
-    client::{shown, text::visible},
+    client::{Kind, Line, shown, text::visible},
     config::{
         ConfigError,
         buddies::{Draft, edit},
@@ -29,6 +29,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 pub(super) enum Job {
     Ask(Order),
     Edit(Edit),
+    Fetch(String),
 }
 
 /// Where it is done.
@@ -62,7 +63,7 @@ pub(super) async fn work(place: Place, mut jobs: mpsc::Receiver<Job>, done: mpsc
 }
 
 fn failed(words: String) -> Done {
-    Done { words, failed: true, undo: None }
+    Done { words, failed: true, ..Done::default() }
 }
 
 async fn act(place: &Place, job: Job) -> Done {
@@ -71,13 +72,35 @@ async fn act(place: &Place, job: Job) -> Done {
             let account = order.account.as_deref().or(place.account.as_deref());
             match ask(&place.socket, account, &order.requests).await {
                 Ok(reply) => {
-                    Done { words: order.words.unwrap_or_else(|| said(&reply)), failed: false, undo: order.undo }
+                    let words = order.words.unwrap_or_else(|| said(&reply));
+                    Done { words, undo: order.undo, ..Done::default() }
                 }
                 Err(words) => failed(words),
             }
         }
         Job::Edit(edit) => change(place, edit).await,
+        Job::Fetch(address) => match fetch(place, &address).await {
+            Ok(document) => {
+                let words = format!("the document of {}", shown::address(&address));
+                Done { words, document: Some((address, document)), ..Done::default() }
+            }
+            Err(words) => failed(words),
+        },
     }
+}
+
+/// Takes a look at an address, and returns the document as it came.
+async fn fetch(place: &Place, address: &str) -> Result<String, String> {
+    let look = Request::Show { targets: vec![address.to_owned()], raw: true };
+    let mut agent = link::open(&place.socket, place.account.as_deref(), &look).await?;
+    let shown = shown::address(address);
+    while let Ok(Some(line)) = agent.read::<Line>().await {
+        if line.kind == Kind::Snapshot {
+            let state = line.to_state().map(|state| visible(&state.headline())).unwrap_or_default();
+            return line.document.ok_or_else(|| format!("{shown} sent no document: {state}"));
+        }
+    }
+    Err(format!("{shown} did not answer"))
 }
 
 /// Asks one thing after the other; returns the last answer.
@@ -133,8 +156,11 @@ async fn change(place: &Place, wanted: Edit) -> Done {
     let back = changes.into_iter().rev().map(Change::reversed).collect();
     let undo = undo.then(|| Undo { words: format!("taken back: {words}"), what: Taken::List(back) });
     match link::open(&place.socket, None, &Request::Buddies {}).await {
-        Ok(_) => Done { words, failed: false, undo },
-        Err(reason) => Done { words: format!("{words}, but the agent did not read it: {reason}"), failed: true, undo },
+        Ok(_) => Done { words, undo, ..Done::default() },
+        Err(reason) => {
+            let words = format!("{words}, but the agent did not read it: {reason}");
+            Done { words, failed: true, undo, ..Done::default() }
+        }
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Cmd> {
         Action::Add => model.mode = Mode::Buddy(BuddyForm::new(current_group(model).as_deref())),
         Action::Edit | Action::Remove | Action::Groups | Action::Mark => return on_buddy(model, action),
         Action::Detail => detail(model),
+        Action::Document => return document(model),
         _ => navigate(model, action),
     }
     Vec::new()
@@ -94,6 +95,17 @@ fn detail(model: &mut Model) {
         }
         None => {}
     }
+}
+
+/// Shows everything about somebody, and has the document fetched.
+fn document(model: &mut Model) -> Vec<Cmd> {
+    let Some(address) = model.current_person().map(|(person, _)| person.buddy.address.clone()) else {
+        model.say("choose a buddy first");
+        return Vec::new();
+    };
+    (model.screen, model.detail) = (Screen::List, Some(true));
+    model.say(format!("fetching the document of {}", crate::client::shown::address(&address)));
+    vec![Cmd::Fetch(address)]
 }
 
 /// Returns the group that the cursor is in, if it is one of the file's.

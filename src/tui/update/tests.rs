@@ -284,7 +284,7 @@ fn somebody_is_edited_moved_marked_and_removed() {
 fn a_change_of_the_list_can_be_taken_back() {
     let mut model = model();
     let undo = Undo { words: "taken back".into(), what: Taken::List(vec![Change::Add(Buddy::new("x@h"))]) };
-    update(&mut model, Msg::Done(Done { words: "removed x@h".into(), failed: false, undo: Some(undo) }));
+    update(&mut model, Msg::Done(Done { words: "removed x@h".into(), undo: Some(undo), ..Done::default() }));
     assert_eq!(notice(&model), "removed x@h");
     assert_eq!(changes(&press(&mut model, "u")), [&Change::Add(Buddy::new("x@h"))]);
 }
@@ -417,4 +417,18 @@ fn every_key_in_every_window_is_taken_without_harm() {
             }
         }
     }
+}
+
+#[test]
+fn a_document_is_fetched_shown_and_gone_with_the_state_that_it_told() {
+    let mut model = model();
+    update(&mut model, Msg::Lines(vec![change("alice@h", "available", "")]));
+    let cmds = press(&mut model, "D");
+    assert_eq!(cmds, [Cmd::Fetch("alice@h".to_owned())]);
+    let document = Some(("alice@h".to_owned(), "<presence/>".to_owned()));
+    update(&mut model, Msg::Done(Done { document, ..Done::default() }));
+    let shown = |model: &Model| model.current_person().and_then(|(_, watched)| watched.state.document.clone());
+    assert_eq!(shown(&model).as_deref(), Some("<presence/>"));
+    update(&mut model, Msg::Lines(vec![change("alice@h", "busy", "")]));
+    assert_eq!(shown(&model), None);
 }
