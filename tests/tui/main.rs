@@ -4,4 +4,5 @@
 mod agent;
 mod lines;
 mod pictures;
+mod screen;
 mod terminal;

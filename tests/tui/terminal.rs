@@ -2,48 +2,26 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    num::NonZero,
+    ops::{Deref, DerefMut},
     os::unix::fs::PermissionsExt as _,
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
+    process::Command,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use nix::sys::signal::Signal;
 use sippresence::client::{Kind, WatcherGrade};
 use tempfile::TempDir;
 
 use super::{
     agent::Agent,
     lines::{buddy, cast, crowd, list, state, watcher},
+    screen::Screen,
 };
-
-/// Far longer than anything here takes; reached only by a test that fails.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program on a terminal, with a home and an agent of its own.
 struct Session {
+    screen: Screen,
     home: TempDir,
     agent: Option<Agent>,
-    master: Box<dyn MasterPty + Send>,
-    keyboard: Box<dyn std::io::Write + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    screen: Arc<Mutex<vt100::Parser>>,
-    /// How the terminal was set before.
-    before: String,
-}
-
-fn settings(master: &dyn MasterPty) -> String {
-    format!("{:?}", master.get_termios())
-}
-
-fn lines(count: u16) -> NonZero<u16> {
-    NonZero::new(count).unwrap()
 }
 
 impl Session {
@@ -52,10 +30,10 @@ impl Session {
     }
 
     fn with(columns: u16, rows: u16, first: &[sippresence::client::Line]) -> Self {
-        Self::running(CommandBuilder::new(env!("CARGO_BIN_EXE_sippresence")), columns, rows, first)
+        Self::running(Command::new(env!("CARGO_BIN_EXE_sippresence")), columns, rows, first)
     }
 
-    fn running(mut command: CommandBuilder, columns: u16, rows: u16, first: &[sippresence::client::Line]) -> Self {
+    fn running(mut command: Command, columns: u16, rows: u16, first: &[sippresence::client::Line]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let run = home.path().join("run/sippresence");
         fs::create_dir_all(&run).unwrap();
@@ -63,94 +41,31 @@ impl Session {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
         }
         let agent = Agent::start(&run.join("agent.sock"), first);
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let pty = native_pty_system().openpty(size).unwrap();
-        let before = settings(&*pty.master);
-        command.env_clear();
         for (name, folder) in
             [("HOME", "."), ("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run")]
         {
             command.env(name, home.path().join(folder));
         }
-        for (name, value) in [("USER", "me"), ("TZ", "UTC"), ("LANG", "C.UTF-8"), ("TERM", "xterm-256color")] {
-            command.env(name, value);
-        }
-        let child = pty.slave.spawn_command(command).unwrap();
-        drop(pty.slave);
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(lines(rows), lines(columns), 0)));
-        let (mut reader, to) = (pty.master.try_clone_reader().unwrap(), Arc::clone(&screen));
-        thread::spawn(move || {
-            let mut some = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut some) {
-                to.lock().unwrap().process(&some[..count]);
-            }
-        });
-        let keyboard = pty.master.take_writer().unwrap();
-        Self { home, agent: Some(agent), master: pty.master, keyboard, child, screen, before }
+        command.env("USER", "me").env("TZ", "UTC");
+        Self { screen: Screen::start(&command, columns, rows), home, agent: Some(agent) }
     }
 
     fn agent(&self) -> &Agent {
         self.agent.as_ref().unwrap()
     }
+}
 
-    fn text(&self) -> String {
-        self.screen.lock().unwrap().screen().contents()
-    }
+impl Deref for Session {
+    type Target = Screen;
 
-    #[track_caller]
-    fn until(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) {
-        let by = Instant::now() + PATIENCE;
-        while !is_so(&self.text()) {
-            assert!(Instant::now() < by, "never: {what}\n{}", self.text());
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    #[track_caller]
-    fn shows(&self, words: &str) {
-        self.until(words, |text| text.contains(words));
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-        self.keyboard.flush().unwrap();
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.process_id().unwrap()).unwrap()), signal).unwrap();
-    }
-
-    fn resize(&self, columns: u16, rows: u16) {
-        self.screen.lock().unwrap().screen_mut().set_size(lines(rows), lines(columns));
-        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
-    }
-
-    fn is_taken(&self) -> bool {
-        self.screen.lock().unwrap().screen().alternate_screen()
-    }
-
-    /// Waits for the end; the terminal is as it was.
-    #[track_caller]
-    fn ends(mut self, code: u32) {
-        assert_eq!(self.child.wait().unwrap().exit_code(), code);
-        let by = Instant::now() + PATIENCE;
-        while self.is_taken() {
-            assert!(Instant::now() < by, "the screen was not given back");
-            thread::yield_now();
-        }
-        let screen = self.screen.lock().unwrap();
-        let screen = screen.screen();
-        assert!(!screen.hide_cursor() && !screen.bracketed_paste());
-        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
-        assert_eq!(settings(&*self.master), self.before);
+    fn deref(&self) -> &Screen {
+        &self.screen
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Screen {
+        &mut self.screen
     }
 }
 
@@ -172,7 +87,7 @@ fn it_draws_and_follows_what_the_agent_tells_and_q_leaves() {
 #[test]
 fn a_signal_gives_the_terminal_back() {
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
-        let session = Session::start(80, 24);
+        let mut session = Session::start(80, 24);
         session.shows("Alice");
         session.signal(signal);
         session.ends(code);
@@ -243,7 +158,7 @@ fn an_agent_that_dies_is_missed_until_it_is_back() {
 #[test]
 fn it_is_suspended_and_comes_back() {
     // A shell that gives each command a process group of its own, as at a prompt.
-    let mut shell = CommandBuilder::new("/bin/sh");
+    let mut shell = Command::new("/bin/sh");
     let script = format!("{}; echo stopped; read line; fg", env!("CARGO_BIN_EXE_sippresence"));
     shell.args(["-mc", script.as_str()]);
     let mut session = Session::running(shell, 80, 24, &cast());
