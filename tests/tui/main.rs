@@ -5,4 +5,6 @@ mod agent;
 mod lines;
 mod pictures;
 mod screen;
+#[path = "../../examples/pictures/svg.rs"]
+mod svg;
 mod terminal;
