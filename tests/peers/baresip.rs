@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use sippresence::client::{Action, Freshness, PresenceClient, PresenceStatus, Timing};
 use tempfile::TempDir;
 
-use super::support::{Agent, Home, PATIENCE, Peer, Process, Test, free_port, until, with_free_ports};
+use super::{
+    screen::Screen,
+    support::{Agent, Home, PATIENCE, Peer, Process, Test, free_port, until, with_free_ports},
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("baresip::shows_an_allowed_agent_online_then_busy_then_offline", shows_an_agent),
@@ -31,6 +34,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("baresip::not_29_notices_no_crash_and_no_restart_of_an_agent", survives),
     ("baresip::sees_a_status_that_is_held_while_a_command_runs_and_the_one_before", held),
     ("baresip::is_waited_for_and_asked_about", waited_for),
+    ("baresip::is_drawn_on_the_buddy_list_through_every_change", drawn),
 ];
 
 const ALLOW_BOB: &str = "allow = [\"bob@127.0.0.1\"]\n";
@@ -427,4 +431,20 @@ fn waited_for(peer: &Peer) {
     bob.command("presence_online");
     assert_eq!(wait.wait().code(), Some(0));
     assert!(wait.stdout().contains("available"), "{}", wait.stdout());
+}
+
+fn drawn(peer: &Peer) {
+    let bob = Baresip::start(peer, None);
+    let agent = Agent::start("");
+    agent.home.run(&["buddies", "add", &bob.address(), "--name", "Bob"]);
+    let mut screen = Screen::start(&agent.home.command(&[]), 80, 24);
+    // Before its first command it says nothing that has a meaning.
+    screen.shows("· Bob");
+    for (command, shown) in [("presence_online", "● Bob"), ("presence_offline", "○ Bob"), ("presence_online", "● Bob")]
+    {
+        bob.command(command);
+        screen.shows(shown);
+    }
+    screen.types("q");
+    screen.ends(0);
 }

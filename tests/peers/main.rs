@@ -9,6 +9,9 @@ mod baresip;
 mod dnsmasq;
 mod kamailio;
 mod outbound;
+#[path = "../tui/screen.rs"]
+#[allow(dead_code, reason = "each target uses its part")]
+mod screen;
 mod sipp;
 mod support;
 
