@@ -199,3 +199,22 @@ fn keys_are_taken_while_a_thousand_people_change() {
     }
     session.shows("›○ Person 0999");
 }
+
+#[test]
+fn a_key_and_a_new_size_at_once_are_both_taken() {
+    let mut session = Session::start(80, 24);
+    session.shows("Alice");
+    for round in 0..100 {
+        session.types("w");
+        session.shows("wall:");
+        let columns = if round % 2 == 0 { 70 } else { 80 };
+        session.types("\x1b");
+        session.resize(columns, 24);
+        session.until("the list is back, as wide as the terminal", |text| {
+            text.contains("by group")
+                && text
+                    .lines()
+                    .any(|l| l.starts_with("──") && l.chars().count() == usize::from(columns) && l.ends_with("──"))
+        });
+    }
+}
