@@ -82,6 +82,7 @@ impl Table {
             let sent = table.exchange();
             let ok = sent.iter().find(|text| text.starts_with("SIP/2.0 200")).expect("a 200");
             table.dialogs.push(format!("f:<sip:u@{}>;tag=t\r\nt:{}", peer(n).ip(), header(ok, "To")));
+            table.turn();
         }
         table
     }
@@ -99,9 +100,16 @@ impl Table {
             table.dialogs.push(format!("f:{to};tag=n\r\nt:{from}\r\ni:{}", header(&sub, "Call-ID")));
             let notify = table.notify(n);
             table.input(peer(n), &notify);
-            table.forget();
+            table.turn();
         }
         table
+    }
+
+    /// Lets the time pass that there is between two who come, ten of them a second.
+    fn turn(&mut self) {
+        self.pass(Duration::from_millis(100));
+        self.core.handle(Input::Tick, self.now, &mut self.out);
+        self.forget();
     }
 
     pub fn subscribe(&mut self, n: usize, parties: &str) -> String {
