@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::{Shared, list::Listed};
 use crate::{
     client::{
-        Buddies, Line, Lines, PresenceClient, Subscribing,
+        Buddies, FailureCode, Freshness, Kind, Line, Lines, PresenceClient, PresentityState, Subscribing,
+        SubscriptionInfo,
         buddy::{address_key, unknown_group},
     },
     control::Reply,
@@ -34,6 +35,19 @@ struct Person {
     account: Option<String>,
 }
 
+impl Person {
+    /// Makes the first state of somebody who cannot be watched.
+    fn refused(&self, why: &Reply) -> Line {
+        let words = [&why.message, &why.hint].into_iter().flatten().cloned().collect::<Vec<_>>().join("; ");
+        let mut state = PresentityState::new(&self.address);
+        state.name.clone_from(&self.name);
+        state.freshness = Freshness::Failed(FailureCode::Connect);
+        let subscription = SubscriptionInfo { state: "refused".to_owned(), reason: Some(words), ..Default::default() };
+        state.subscription = Some(subscription);
+        state.to_line(Kind::Snapshot, 0, Timestamp::now())
+    }
+}
+
 /// People who are followed, and what happens to them.
 #[derive(Debug)]
 pub(super) struct Following {
@@ -45,6 +59,8 @@ pub(super) struct Following {
     clients: BTreeMap<String, PresenceClient>,
     lines: Lines,
     places: BTreeMap<Person, u64>,
+    /// Who cannot be watched as things are, and why.
+    refused: BTreeMap<Person, Box<Reply>>,
     listed: watch::Receiver<Listed>,
     trouble: Option<String>,
     /// Whether the list itself is told, and not only what happens to those on it.
@@ -57,7 +73,7 @@ impl Following {
     /// Begins to follow.
     ///
     /// # Errors
-    /// When words mean nobody who can be watched, with the answer that says so.
+    /// When a group is not there, with the answer that says so.
     pub(super) async fn start(
         shared: &Shared,
         whom: Whom,
@@ -74,16 +90,17 @@ impl Following {
             return Err(Box::new(Reply::error(2, message).with_hint(hint)));
         }
         let (lines, places, clients) = (Lines::new(), BTreeMap::new(), BTreeMap::new());
-        let (trouble, due) = (None, Vec::new());
-        let mut this = Self { whom, how, account, clients, lines, places, listed, trouble, tells_list, due };
-        let strict = matches!(this.whom, Whom::Words(_));
-        for (who, why) in this.keep_up(shared).await {
-            if strict {
-                return Err(why);
-            }
-            this.due.push(trouble_with(&who, &why));
-        }
+        let (refused, trouble, due) = (BTreeMap::new(), None, Vec::new());
+        let mut this = Self { whom, how, account, clients, lines, places, refused, listed, trouble, tells_list, due };
+        this.keep_up(shared).await;
         Ok(this)
+    }
+
+    /// Returns why a command that asks for this is better refused: somebody whom it names cannot be watched, or somebody
+    /// on the list not from here, but perhaps by the command itself.
+    pub(super) fn refusal(&self) -> Option<&Reply> {
+        let is_named = matches!(self.whom, Whom::Words(_));
+        self.refused.values().map(|why| &**why).find(|why| is_named || why.elsewhere)
     }
 
     /// Returns whether everybody has had a first state.
@@ -112,14 +129,12 @@ impl Following {
                 lines = self.lines.next() => return lines,
                 Ok(()) = self.listed.changed() => {}
             }
-            for (who, why) in self.keep_up(shared).await {
-                self.due.push(trouble_with(&who, &why));
-            }
+            self.keep_up(shared).await;
         }
     }
 
-    /// Watches whoever came, and nobody any more who left; returns who cannot be watched, and why.
-    async fn keep_up(&mut self, shared: &Shared) -> Vec<(String, Box<Reply>)> {
+    /// Watches whoever came, and nobody any more who left; whoever cannot be watched has failed, and says why.
+    async fn keep_up(&mut self, shared: &Shared) {
         let Listed { list, trouble } = self.listed.borrow_and_update().clone();
         if self.trouble != trouble {
             if let Some(trouble) = &trouble {
@@ -136,24 +151,31 @@ impl Following {
             self.due.push(Line::buddies(0, Timestamp::now(), &list));
         }
         let wanted = people(&list, &self.whom);
+        let mut refused = BTreeMap::new();
+        // Before anybody leaves, so that who only has another name stays watched.
+        for person in &wanted {
+            if self.places.contains_key(person) {
+                continue;
+            }
+            match self.watch(shared, person).await {
+                Ok(place) => drop(self.places.insert(person.clone(), place)),
+                Err(why) => {
+                    if !self.refused.contains_key(person) {
+                        self.due.push(person.refused(&why));
+                    }
+                    refused.insert(person.clone(), why);
+                }
+            }
+        }
+        self.refused = refused;
+        let wanted: BTreeSet<Person> = wanted.into_iter().collect();
         let gone: Vec<Person> = self.places.keys().filter(|person| !wanted.contains(*person)).cloned().collect();
         for person in gone {
             if let Some(place) = self.places.remove(&person) {
                 self.lines.remove(place);
             }
         }
-        let mut failed = Vec::new();
-        for person in wanted {
-            if self.places.contains_key(&person) {
-                continue;
-            }
-            match self.watch(shared, &person).await {
-                Ok(place) => drop(self.places.insert(person, place)),
-                Err(why) => failed.push((person.address, why)),
-            }
-        }
         self.due.extend(self.lines.ready());
-        failed
     }
 
     async fn watch(&mut self, shared: &Shared, person: &Person) -> Result<u64, Box<Reply>> {
@@ -188,11 +210,6 @@ impl Following {
         }
         Ok(shared.usual().client().await)
     }
-}
-
-fn trouble_with(who: &str, why: &Reply) -> Line {
-    let message = [&why.message, &why.hint].into_iter().flatten().cloned().collect::<Vec<_>>().join("; ");
-    Line::error(0, Timestamp::now(), Some(who), message)
 }
 
 fn is_unknown_group(list: &Buddies, word: &str) -> bool {

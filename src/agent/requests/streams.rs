@@ -36,6 +36,9 @@ pub(super) async fn stream(
         Ok(following) => following,
         Err(refusal) => return connection.write(&*refusal).await,
     };
+    if let Some(refusal) = following.refusal() {
+        return connection.write(refusal).await;
+    }
     connection.write(&Reply::ok()).await?;
     let end_at = tokio::time::Instant::now() + SHOW_WITHIN;
     let mut seq = 0;
