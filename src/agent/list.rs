@@ -3,15 +3,22 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{
+    sync::{Mutex, watch},
+    time::sleep,
+};
 use tracing::{info, warn};
 
 use crate::{
     client::{Buddies, Edits},
     config::{ConfigError, buddies},
 };
+
+/// How long a file is left alone that somebody is changing.
+const SETTLES: Duration = Duration::from_millis(100);
 
 /// The list as it was read last.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +33,8 @@ pub(super) struct Listed {
 pub(super) struct List {
     path: PathBuf,
     listed: watch::Sender<Listed>,
+    /// Held while the file is read: what was read last is told last.
+    reading: Mutex<()>,
 }
 
 impl List {
@@ -35,7 +44,7 @@ impl List {
             Ok(list) => Listed { list: Arc::new(list), trouble: None },
             Err(error) => Listed { list: Arc::default(), trouble: Some(error.to_string()) },
         };
-        Self { path: path.into(), listed: watch::Sender::new(listed) }
+        Self { path: path.into(), listed: watch::Sender::new(listed), reading: Mutex::default() }
     }
 
     /// Returns the list.
@@ -50,6 +59,7 @@ impl List {
 
     /// Reads the file again; what cannot be read changes nobody on the list.
     pub(super) async fn read_again(&self) -> Result<Arc<Buddies>, ConfigError> {
+        let _reading = self.reading.lock().await;
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || buddies::load(&path)).await;
         let read = read.unwrap_or_else(|_| Ok(Buddies::clone(&self.now().list)));
@@ -75,6 +85,8 @@ impl List {
             }
         };
         while edits.next().await {
+            // Some editors move a file away before they write it anew: in between it is not there.
+            sleep(SETTLES).await;
             match self.read_again().await {
                 Ok(list) => info!(buddies = list.0.len(), "the buddy list was changed"),
                 Err(error) => warn!(%error, "the buddy list stays as it was"),
@@ -85,7 +97,7 @@ impl List {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::Duration};
+    use std::fs;
 
     use tokio::time::timeout;
 
@@ -133,7 +145,7 @@ mod tests {
             fs::remove_file(path).unwrap();
             std::os::unix::fs::symlink(path.with_extension("other"), path).unwrap();
         };
-        assert_eq!(after(link, "# nobody\n").await.1, None);
+        assert_eq!(after(link, "# nobody\n").await, (1, None));
     }
 
     #[tokio::test]

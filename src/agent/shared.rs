@@ -87,9 +87,15 @@ impl Shared {
 
     /// Has other accounts from now on; at least one.
     pub(super) fn take_over(&self, own: Vec<Arc<Own>>) {
+        let is_other = {
+            let before = lock(&self.own);
+            before.len() != own.len() || before.iter().zip(&own).any(|(before, now)| !Arc::ptr_eq(before, now))
+        };
         self.kept.take_over(own.iter().map(|own| Arc::clone(&own.seat)).collect());
         *lock(&self.own) = own.into();
-        self.accounts.send_replace(());
+        if is_other {
+            self.accounts.send_replace(());
+        }
     }
 
     /// Returns a reader that is told when there are other accounts.

@@ -63,8 +63,12 @@ async fn change(
     dry_run: bool,
     change: impl FnOnce(&mut Draft) -> Result<Vec<String>, Failed>,
 ) -> Result<Exit, Failed> {
-    let before = buddies::load(&context.paths.buddies_file)?;
-    let (after, words) = edit(&context.paths.buddies_file, !dry_run, change)?;
+    let mut before = Buddies::default();
+    let noted = |draft: &mut Draft| {
+        before.clone_from(draft.list());
+        change(draft)
+    };
+    let (after, words) = edit(&context.paths.buddies_file, !dry_run, noted)?;
     for word in words {
         let word = text::visible(&word);
         context.output.tell(&if dry_run { format!("would be: {word}") } else { word });
@@ -102,9 +106,13 @@ fn add(context: &Context, draft: &mut Draft, args: Add) -> Result<Vec<String>, F
         // A short way to say whom one means, where it means nobody else.
         None => usual_name(&address).filter(|name| draft.list().named(name).is_none()),
     };
-    let mut aliases = Vec::new();
+    let mut aliases: Vec<String> = Vec::new();
     for alias in &args.alias {
-        aliases.push(free(draft, parse_name(alias)?, None)?);
+        let alias = free(draft, parse_name(alias)?, None)?;
+        // A word that is said twice is one.
+        if !name.iter().chain(&aliases).any(|word| fold(word) == fold(&alias)) {
+            aliases.push(alias);
+        }
     }
     let groups = args.group.iter().map(|group| parse_group(group)).collect::<Result<Vec<_>, _>>()?;
     let account = args.through;
@@ -179,7 +187,7 @@ fn rename(draft: &mut Draft, who: &str, name: &str) -> Result<Vec<String>, Faile
     let Some(buddy) = draft.get_mut(place) else { return Ok(Vec::new()) };
     let before = buddy.to_string();
     // An alias that becomes the name is an alias no more.
-    buddy.aliases.retain(|alias| *alias != name);
+    buddy.aliases.retain(|alias| fold(alias) != fold(&name));
     buddy.name = Some(name);
     Ok(vec![format!("{before} is {buddy} from now on")])
 }

@@ -125,6 +125,12 @@ fn names_that_could_be_anything_else_are_refused_and_strange_ones_are_names() {
         let ended = home.run(&["buddies", "add", "a@h", "--name", name]);
         assert!(ended.code == 2 && ended.err.contains(words) && ended.err.lines().count() == 1, "{name}: {ended:?}");
     }
+    // What is said twice is one word.
+    let twice = home.run(&["buddies", "add", "al@h", "--alias", "Al", "--alias", "AL", "--alias", "boss"]);
+    assert_eq!(twice.code, 0, "{twice:?}");
+    assert_eq!(home.run(&["buddies", "rename", "al", "BOSS"]).code, 0);
+    assert!(home.run(&["buddies"]).out.starts_with("BOSS\tal@h\n"));
+    home.run(&["buddies", "remove", "BOSS"]);
     for (place, name) in ["$(rm -rf ~)", "漢字 ☕", "a'b\"c\\", "مرحبا"].into_iter().enumerate() {
         let address = format!("u{place}@127.0.0.1:9");
         assert_eq!(home.run(&["buddies", "add", &address, "--name", name]).code, 0);
@@ -153,4 +159,28 @@ fn a_folder_that_cannot_be_written_leaves_the_list_as_it_was() {
         assert!(ended.code == 2 && ended.err.contains("buddies.toml"), "{ended:?}");
         assert_eq!(fs::read_to_string(folder.join("buddies.toml")).unwrap(), before);
     }
+}
+
+#[test]
+fn who_cannot_be_watched_has_failed_and_says_why_and_the_others_are_watched() {
+    let home = Home::new("alice");
+    let _agent = home.agent();
+    let file = home.path("config/sippresence/buddies.toml");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let dead = "[[buddy]]\nname = \"dead\"\naddress = \"dead@127.0.0.1:9\"\n";
+    let nowhere = "[[buddy]]\nname = \"nowhere\"\naddress = \"x@127.0.0.1:9\"\naccount = \"nosuch\"\n";
+    fs::write(&file, format!("{nowhere}{dead}")).unwrap();
+    Follower::of(&home).until(&["\"name\":\"nowhere\"", "\"failed\""]);
+    let show = home.run(&["show"]);
+    assert_eq!(show.code, 7, "{show:?}");
+    assert!(show.out.contains("nowhere\tunknown (failed: connect)") && show.out.contains("no account \"nosuch\""));
+    assert!(show.out.contains("dead\tunknown (failed: connect)"), "{show:?}");
+    // Whom the agent cannot reach from this machine alone, the command may.
+    let far = "[[buddy]]\nname = \"far\"\naddress = \"far@192.0.2.1\"\n";
+    fs::write(&file, format!("{far}{dead}")).unwrap();
+    let mut follower = Follower::of(&home);
+    let told = follower.until(&["\"name\":\"far\"", "\"failed\""]);
+    assert!(told.last().unwrap()["subscription"]["reason"].as_str().unwrap().contains("--listen lan"), "{told:?}");
+    let show = home.run(&["show", "--timeout", "1s"]);
+    assert!(!show.out.contains("--listen lan") && show.out.contains("dead"), "{show:?}");
 }
