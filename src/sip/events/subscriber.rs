@@ -163,7 +163,11 @@ impl Subscriber {
 
     /// Somebody waits for this one: it does not wait for its turn any more.
     pub fn hurry(&mut self, id: SubscriptionId, step: &mut Step<'_>) {
-        if self.slab.get(id.0).is_some_and(|sub| sub.in_turn && matches!(sub.state, State::Waiting { .. })) {
+        let waits = |sub: &Subscription| match sub.state {
+            State::Waiting { not_before, .. } => sub.is_its_turn() && not_before.is_none_or(|at| at <= step.now),
+            _ => false,
+        };
+        if self.slab.get(id.0).is_some_and(waits) {
             self.attempt(id.0, step);
         }
     }
@@ -246,12 +250,15 @@ impl Subscriber {
             };
             let too_soon = sub.early_at.is_some_and(|at| step.now < at + retry::EARLY_EVERY);
             // Many behind one server that is back are asked in turn, and who has a turn waits for it.
-            if too_soon || sub.in_turn || not_before.is_some_and(|at| step.now < at) {
+            if too_soon || sub.is_its_turn() || not_before.is_some_and(|at| step.now < at) {
                 continue;
             }
             sub.early_at = Some(step.now);
             if let State::Established { refresh_at, .. } = &mut sub.state {
-                *refresh_at = self.pace.take(step.now).min(*refresh_at);
+                if *refresh_at > step.now {
+                    *refresh_at = self.pace.take(step.now).min(*refresh_at);
+                    sub.turn = Some(*refresh_at);
+                }
                 self.rearm(id);
             } else {
                 self.attempt_in_turn(id, step);
@@ -266,10 +273,17 @@ impl Subscriber {
         for id in ids {
             let spread = retry::spread(step.endpoint.rng(), Duration::from_secs(3));
             let Some(sub) = self.slab.get_mut(id) else { continue };
-            // One that waits for its turn has it, and so has one that is under way.
-            let keeps_turn = sub.in_turn || matches!(sub.state, State::Ending { .. } | State::Over);
-            let turn = if keeps_turn { step.now } else { self.pace.take(step.now) };
+            // One whose turn is still to come has it, however often we are told.
+            if sub.is_its_turn() && sub.turn.is_some_and(|turn| turn > step.now) {
+                if matches!(sub.state, State::Established { .. }) {
+                    self.updates.push_back((SubscriptionId(id), Update::Unconfirmed));
+                }
+                continue;
+            }
+            let is_over = matches!(sub.state, State::Ending { .. } | State::Over);
+            let turn = if is_over { step.now } else { self.pace.take(step.now) };
             let soon = turn.max(step.now + spread);
+            sub.turn = Some(soon);
             match &mut sub.state {
                 State::Established { expires_at, .. } if *expires_at <= step.now => {
                     // It ended while we slept: what is known has the time of one attempt to be confirmed.
@@ -297,9 +311,6 @@ impl Subscriber {
                     self.enter(id, State::Waiting { retry_at: soon, not_before: None }, step.now);
                 }
                 State::Subscribing { .. } | State::Ending { .. } | State::Over => {}
-            }
-            if let Some(sub) = self.slab.get_mut(id).filter(|sub| matches!(sub.state, State::Waiting { .. })) {
-                sub.in_turn = true;
             }
             self.rearm(id);
         }

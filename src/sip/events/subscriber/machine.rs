@@ -34,8 +34,8 @@ pub(super) struct Subscription {
     /// The end of what was last granted, once no subscription stands: what is known holds no longer (WAT-50).
     pub(super) known_until: Option<Instant>,
     pub(super) early_at: Option<Instant>,
-    /// Its turn is taken: the next attempt goes when its time comes.
-    pub(super) in_turn: bool,
+    /// The moment that it has among many: an attempt or a refresh that is due then goes then.
+    pub(super) turn: Option<Instant>,
     pub(super) timer: Option<Instant>,
 }
 
@@ -90,9 +90,21 @@ impl Subscription {
             conn: None,
             known_until: None,
             early_at: None,
-            in_turn: false,
+            turn: None,
             timer: None,
         }
+    }
+}
+
+impl Subscription {
+    /// Returns whether what comes next has its moment among many.
+    pub(super) fn is_its_turn(&self) -> bool {
+        let next = match &self.state {
+            State::Waiting { retry_at, .. } => Some(*retry_at),
+            State::Established { refresh_at, refresh: None, .. } => Some(*refresh_at),
+            State::Established { .. } | State::Subscribing { .. } | State::Ending { .. } | State::Over => None,
+        };
+        next.is_some() && next == self.turn
     }
 }
 
@@ -147,11 +159,11 @@ impl Subscriber {
     pub(super) fn attempt_in_turn(&mut self, id: u32, step: &mut Step<'_>) {
         let Some(sub) = self.slab.get_mut(id) else { return };
         let pace = if sub.wish.fetch { &mut self.looks } else { &mut self.pace };
-        let turn = if sub.in_turn { step.now } else { pace.take(step.now) };
+        let turn = if sub.is_its_turn() { step.now } else { pace.take(step.now) };
         if turn <= step.now {
             return self.attempt(id, step);
         }
-        sub.in_turn = true;
+        sub.turn = Some(turn);
         self.updates.push_back((SubscriptionId(id), Update::Waiting));
         self.enter(id, State::Waiting { retry_at: turn, not_before: None }, step.now);
     }
@@ -159,7 +171,7 @@ impl Subscriber {
     /// Sends a SUBSCRIBE outside any dialog, with Call-ID and tag of its own.
     pub(super) fn attempt(&mut self, id: u32, step: &mut Step<'_>) {
         if let Some(sub) = self.slab.get_mut(id) {
-            sub.in_turn = false;
+            sub.turn = None;
         }
         let call_id = ids::call_id(step.endpoint.rng()).into_boxed_str();
         let tag = Token::random(step.endpoint.rng());

@@ -82,7 +82,8 @@ impl Subscriber {
                 // The route of its dialog leads by what is gone, and no refresh changes a route.
                 self.enter(id, State::Waiting { retry_at: at, not_before }, step.now);
             } else if refresh.is_none() {
-                *refresh_at = at;
+                *refresh_at = at.max(self.pace.take(step.now));
+                sub.turn = Some(*refresh_at);
                 self.rearm(id);
             } else {
                 continue;
