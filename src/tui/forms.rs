@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 
 use super::{effect::Change, input::Input};
 use crate::{
-    client::{Buddy, Line, PresenceStatus, StatusArg, buddy},
+    client::{Buddy, Line, PresenceStatus, StatusArg, buddy, shown},
     config::{buddies::parse_address, format_duration, parse_duration, parse_until},
     control::Request,
 };
 
 /// The statuses that are offered, each with the sign of what it sets.
-pub(super) const STATUSES: [(&str, PresenceStatus); 11] = [
+const STATUSES: [(&str, PresenceStatus); 11] = [
     ("available", PresenceStatus::Available),
     ("busy", PresenceStatus::Busy),
     ("away", PresenceStatus::Away),
@@ -26,8 +26,8 @@ pub(super) const STATUSES: [(&str, PresenceStatus); 11] = [
     ("vacation", PresenceStatus::Away),
 ];
 
-/// For how long it can hold; the last one is typed.
-pub(super) const LENGTHS: [&str; 7] = ["until I change it", "30m", "1h", "2h", "4h", "until 17:00", "until or for …"];
+/// For how long it can hold; the first one is for ever, the last one is typed.
+const LENGTHS: [&str; 7] = ["until I change it", "30m", "1h", "2h", "4h", "until 17:00", "until or for …"];
 
 /// What of the form takes the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,25 +38,57 @@ pub(super) enum Field {
     Length,
 }
 
-/// My next status.
-#[derive(Clone, Debug, Default)]
+/// My next status; until something is chosen it is as it was.
+#[derive(Clone, Debug)]
 pub(super) struct StatusForm {
     pub(super) field: Field,
+    /// What is offered, and what each sets.
+    pub(super) statuses: Vec<(String, PresenceStatus)>,
     pub(super) selected: usize,
     pub(super) note: Input,
+    /// For how long it can be held; the last one is typed.
+    pub(super) lengths: Vec<String>,
     pub(super) length: usize,
     pub(super) custom: Input,
     pub(super) error: Option<String>,
+    was: Was,
+}
+
+/// What of my status is not on the form, and stays with it.
+#[derive(Clone, Debug, Default)]
+struct Was {
+    /// The place of the status among those that are offered.
+    status: usize,
+    activities: Vec<String>,
+    /// The end that it has; then the first length is that one.
+    until: Option<Timestamp>,
 }
 
 impl StatusForm {
     /// Makes the form with what I am now.
-    pub(super) fn of(mine: Option<&Line>, field: Field) -> Self {
+    pub(super) fn of(mine: Option<&Line>, field: Field, now: &Zoned) -> Self {
         let shown = mine.and_then(|line| line.layers.first());
-        let word = shown.map(|layer| layer.status.to_string());
-        let selected = STATUSES.iter().position(|(own, _)| Some(*own) == word.as_deref()).unwrap_or_default();
-        let note = shown.and_then(|layer| layer.note.as_deref()).unwrap_or_default();
-        Self { field, selected, note: Input::new(note), ..Self::default() }
+        let mut statuses: Vec<(String, PresenceStatus)> =
+            STATUSES.iter().map(|(word, status)| ((*word).to_owned(), status.clone())).collect();
+        let word = shown.map(|layer| match &layer.text {
+            Some(text) => format!("custom:{text}"),
+            None => layer.status.to_string(),
+        });
+        let known = statuses.iter().position(|(own, _)| Some(own) == word.as_ref());
+        // One of my own making is not among the usual ones.
+        let own = word.filter(|_| known.is_none()).and_then(|word| {
+            let status = StatusArg::parse(&word).ok()?.status;
+            Some((word, status))
+        });
+        statuses.splice(0..0, own);
+        let selected = known.unwrap_or_default();
+        let until = shown.and_then(|layer| layer.until);
+        let mut lengths: Vec<String> = LENGTHS.map(str::to_owned).to_vec();
+        lengths.splice(0..0, until.map(|until| format!("until {}", shown::clock_until(until, now))));
+        let activities = mine.into_iter().flat_map(|line| &line.activities).map(|own| own.name().to_owned()).collect();
+        let note = Input::new(shown.and_then(|layer| layer.note.as_deref()).unwrap_or_default());
+        let was = Was { status: selected, activities, until };
+        Self { field, statuses, selected, note, lengths, length: 0, custom: Input::default(), error: None, was }
     }
 
     /// Goes to the next field, or the one before.
@@ -68,7 +100,18 @@ impl StatusForm {
 
     /// Returns whether the length is typed.
     pub(super) fn is_custom(&self) -> bool {
-        self.length + 1 == LENGTHS.len()
+        self.length + 1 == self.lengths.len()
+    }
+
+    /// Returns whether it is the same status still, with the end that it has.
+    fn keeps_its_end(&self) -> bool {
+        self.length == 0 && self.was.until.is_some() && self.selected == self.was.status
+    }
+
+    /// Returns for how long it is held, in words; another status does not have the end of the one before.
+    pub(super) fn shown_length(&self) -> &str {
+        let is_gone = self.length == 0 && !self.keeps_its_end();
+        if is_gone { LENGTHS[0] } else { &self.lengths[self.length] }
     }
 
     /// Returns the request that sets it.
@@ -76,10 +119,21 @@ impl StatusForm {
     /// # Errors
     /// In words what is not right.
     pub(super) fn request(&self, now: &Zoned) -> Result<Request, String> {
-        let status = STATUSES.get(self.selected).map_or("available", |(word, _)| *word);
-        let how_long = if self.is_custom() { self.custom.text() } else { LENGTHS[self.length] };
-        let how_long = if self.length == 0 { "" } else { how_long };
-        request(status, Some(self.note.text()).filter(|note| !note.trim().is_empty()), how_long, now)
+        let status = self.statuses.get(self.selected).map_or("available", |(word, _)| word);
+        let how_long = if self.is_custom() { self.custom.text() } else { &self.lengths[self.length] };
+        let as_it_was = self.keeps_its_end();
+        let how_long = if self.shown_length() == LENGTHS[0] || as_it_was { "" } else { how_long };
+        let note = Some(self.note.text()).filter(|note| !note.trim().is_empty());
+        let mut request = request(status, note, how_long, now)?;
+        if let Request::Set { activities, until, .. } = &mut request {
+            if self.selected == self.was.status {
+                activities.clone_from(&self.was.activities);
+            }
+            if as_it_was {
+                *until = self.was.until.map(|until| until.to_string());
+            }
+        }
+        Ok(request)
     }
 }
 
@@ -231,7 +285,10 @@ impl GroupsForm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::testing;
+    use crate::{
+        client::{Activity, Layer, LayerKind, StatusWord},
+        tui::testing,
+    };
 
     fn now() -> Zoned {
         testing::NOW.parse::<jiff::Timestamp>().unwrap().to_zoned(jiff::tz::TimeZone::UTC)
@@ -250,6 +307,36 @@ mod tests {
         for (word, status) in STATUSES {
             assert_eq!(StatusArg::parse(word).unwrap().status, status, "{word}");
         }
+    }
+
+    #[test]
+    fn what_is_not_chosen_anew_stays_as_it_was() {
+        let mut line = testing::change("me@h", "busy", "");
+        line.activities = vec![Activity::from_name("meeting").unwrap()];
+        let mut layer = Layer {
+            lasts: LayerKind::For,
+            status: StatusWord::Busy,
+            text: None,
+            note: Some("in".to_owned()),
+            until: Some("2026-10-19T13:00:00Z".parse().unwrap()),
+        };
+        let json = |form: &StatusForm| serde_json::to_string(&form.request(&now()).unwrap()).unwrap();
+        line.layers = vec![layer.clone()];
+        let mut form = StatusForm::of(Some(&line), Field::Note, &now());
+        form.note.paste(" two");
+        let kept =
+            r#"{"cmd":"set","status":"busy","note":"in two","activities":["meeting"],"until":"2026-10-19T13:00:00Z"}"#;
+        assert_eq!(json(&form), kept);
+        form.length = 1;
+        form.selected = 0;
+        assert_eq!(json(&form), r#"{"cmd":"set","status":"available","note":"in two"}"#);
+        // A status of one's own is offered first, and is what stands there.
+        (layer.status, layer.text, layer.until) = (StatusWord::Custom, Some("Tea".to_owned()), None);
+        line.layers = vec![layer];
+        line.activities.clear();
+        let form = StatusForm::of(Some(&line), Field::Note, &now());
+        assert_eq!(json(&form), r#"{"cmd":"set","status":"custom:Tea","note":"in"}"#);
+        assert_eq!(form.statuses.len(), STATUSES.len() + 1);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct Watched {
     pub(super) changed: Option<Timestamp>,
     /// What it was, the newest last.
     pub(super) past: VecDeque<Past>,
+    /// Whether it was available when that was sure last.
+    was_available: bool,
 }
 
 /// What somebody was at a time.
@@ -60,7 +62,7 @@ pub(super) struct Turn {
     /// What it was before, in words.
     pub(super) before: String,
     pub(super) now: Past,
-    /// Became available, and was something else.
+    /// Became available, and was something else when that was sure last.
     pub(super) arrived: bool,
     /// It is a first state, no change.
     pub(super) first: bool,
@@ -79,7 +81,16 @@ pub(super) struct People {
 impl Watched {
     fn new(address: &str) -> Self {
         let state = PresentityState::new(address);
-        Self { headline: headline(&state), state, changed: None, past: VecDeque::new() }
+        Self { headline: headline(&state), state, changed: None, past: VecDeque::new(), was_available: false }
+    }
+
+    /// Returns whether the person became available; what was in doubt for a while and is as before did not.
+    fn arrives(&mut self) -> bool {
+        let is_available = self.is_available();
+        if self.state.freshness != Freshness::Fresh {
+            return false;
+        }
+        !std::mem::replace(&mut self.was_available, is_available) && is_available
     }
 
     /// Returns whether it is sure that the person can be reached.
@@ -158,7 +169,7 @@ impl People {
         if state.document.is_none() && state.info == watched.state.info {
             state.document.clone_from(&watched.state.document);
         }
-        let (was_available, before) = (watched.is_available(), said(&watched.headline, &watched.state));
+        let before = said(&watched.headline, &watched.state);
         let first = watched.past.is_empty();
         let same = watched.state.info == state.info && watched.state.freshness == state.freshness;
         let same_status = watched.state.status() == state.status();
@@ -173,6 +184,7 @@ impl People {
             tone: Tone::of(&watched.state),
             words: said(&watched.headline, &watched.state),
         };
+        let arrived = watched.arrives();
         if same || watched.past.back().is_some_and(|last| last.words == now.words) {
             return None;
         }
@@ -180,7 +192,6 @@ impl People {
             watched.past.pop_front();
         }
         watched.past.push_back(now.clone());
-        let arrived = watched.is_available() && !was_available;
         Some(Turn { person: *self.first.get(slot)?, before, now, arrived, first })
     }
 

@@ -87,6 +87,7 @@ fn relink(model: &mut Model, link: Link) -> Vec<Cmd> {
         // What it tells now is everything: whoever is not named any more is gone.
         model.me.clear();
         model.watchers.clear();
+        model.ready = false;
         if model.tracing {
             return vec![Cmd::Trace(true)];
         }

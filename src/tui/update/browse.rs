@@ -27,9 +27,9 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Cmd> {
     match action {
         Action::Quit | Action::Leave => return vec![Cmd::Quit],
         Action::Help => model.mode = Mode::Help { scroll: 0 },
-        Action::Status => model.mode = Mode::Status(StatusForm::of(mine(), Field::Status)),
-        Action::Note => model.mode = Mode::Status(StatusForm::of(mine(), Field::Note)),
-        Action::HowLong => model.mode = Mode::Status(StatusForm::of(mine(), Field::Length)),
+        Action::Status => model.mode = Mode::Status(StatusForm::of(mine(), Field::Status, &model.now)),
+        Action::Note => model.mode = Mode::Status(StatusForm::of(mine(), Field::Note, &model.now)),
+        Action::HowLong => model.mode = Mode::Status(StatusForm::of(mine(), Field::Length, &model.now)),
         Action::Watchers => model.mode = Mode::Watchers { selected: 0 },
         Action::Filter => {
             model.screen = Screen::List;

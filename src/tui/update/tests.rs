@@ -298,6 +298,14 @@ fn the_bell_rings_when_somebody_marked_becomes_available() {
     assert_eq!(cmds, [Cmd::Ring("Alice is available".to_owned())]);
     assert_eq!(notice(&model), "Alice is available");
     assert!(update(&mut model, Msg::Lines(vec![change("alice@h", "available", "x")])).is_empty());
+    // A doubt that passes is no arrival, and neither is what an agent tells that is back.
+    let mut doubtful = change("alice@h", "available", "x");
+    doubtful.set_freshness(crate::client::Freshness::Stale);
+    assert!(update(&mut model, Msg::Lines(vec![doubtful, change("alice@h", "available", "x")])).is_empty());
+    update(&mut model, Msg::Link(Link::Lost("it is gone".into())));
+    update(&mut model, Msg::Link(Link::Up));
+    let told = Line { kind: Kind::Snapshot, ..change("alice@h", "busy", "") };
+    assert!(update(&mut model, Msg::Lines(vec![told, change("alice@h", "available", "")])).is_empty());
 }
 
 #[test]

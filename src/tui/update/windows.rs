@@ -6,7 +6,7 @@ use crate::{
     control::Request,
     tui::{
         effect::{Change, Cmd, Edit, Order, Undo},
-        forms::{BUDDY_FIELDS, BuddyForm, Field, GroupsForm, LENGTHS, STATUSES, StatusForm},
+        forms::{BUDDY_FIELDS, BuddyForm, Field, GroupsForm, StatusForm},
         input::Input,
         key::Key,
         keymap::{Action, Context},
@@ -109,7 +109,7 @@ fn status(model: &mut Model, mut form: StatusForm, key: Key, action: Option<Acti
             }
         },
         (Some(Action::FieldUp), Field::Status) => form.selected = form.selected.saturating_sub(1),
-        (Some(Action::FieldDown), Field::Status) if form.selected + 1 < STATUSES.len() => form.selected += 1,
+        (Some(Action::FieldDown), Field::Status) if form.selected + 1 < form.statuses.len() => form.selected += 1,
         (Some(Action::Previous | Action::FieldUp), _) => form.step(false),
         (Some(Action::Next | Action::FieldDown), _) => form.step(true),
         (Some(Action::Less), Field::Length) if !form.is_custom() || form.custom.text().is_empty() => {
@@ -122,15 +122,16 @@ fn status(model: &mut Model, mut form: StatusForm, key: Key, action: Option<Acti
         (_, Field::Length) => {
             // Whoever types says how long.
             if key.text().is_some() && !form.is_custom() {
-                form.length = LENGTHS.len() - 1;
+                form.length = form.lengths.len() - 1;
             }
             form.custom.key(key);
         }
         (_, Field::Status) => {
             if let Some(c) = key.text() {
-                let begins = |place: &usize| STATUSES[*place % STATUSES.len()].0.starts_with(c);
-                let next = (form.selected + 1..=form.selected + STATUSES.len()).find(begins);
-                form.selected = next.map_or(form.selected, |place| place % STATUSES.len());
+                let all = form.statuses.len();
+                let begins = |place: &usize| form.statuses[*place % all].0.starts_with(c);
+                let next = (form.selected + 1..=form.selected + all).find(begins);
+                form.selected = next.map_or(form.selected, |place| place % all);
             }
         }
     }

@@ -7,8 +7,11 @@ use ratatui::{
 
 use super::{canvas::Canvas, window::foot};
 use crate::{
-    client::shown::{Tone, symbol_of},
-    tui::forms::{Field, LENGTHS, STATUSES, StatusForm},
+    client::{
+        shown::{Tone, symbol_of},
+        text::visible,
+    },
+    tui::forms::{Field, StatusForm},
 };
 
 /// The lines below the statuses.
@@ -16,19 +19,21 @@ const BELOW: u16 = 5;
 
 /// Draws it.
 pub(super) fn draw(canvas: &mut Canvas<'_, '_>, form: &StatusForm) {
-    let wanted = u16::try_from(STATUSES.len()).unwrap_or_default() + BELOW;
+    let wanted = u16::try_from(form.statuses.len()).unwrap_or_default() + BELOW;
     let area = canvas.window("my status", 56, wanted);
     let theme = canvas.theme;
     let below = BELOW.min(area.height.saturating_sub(1));
     let list = Rect { height: area.height - below, ..area };
     let first = (form.selected + 1).saturating_sub(list.height.into());
-    for (place, (word, status)) in STATUSES.iter().enumerate().skip(first).take(list.height.into()) {
+    for (place, (word, status)) in form.statuses.iter().enumerate().skip(first).take(list.height.into()) {
         let row = Rect { y: list.y + u16::try_from(place - first).unwrap_or_default(), height: 1, ..list };
         let here = place == form.selected;
         let tone = theme.tone(Tone::of_status(status));
         let lead = if here { "› " } else { "  " };
-        canvas
-            .line(row, &Line::from(vec![Span::raw(lead), Span::styled(format!("{} {word}", symbol_of(status)), tone)]));
+        canvas.line(
+            row,
+            &Line::from(vec![Span::raw(lead), Span::styled(format!("{} {}", symbol_of(status), visible(word)), tone)]),
+        );
         if here && form.field == Field::Status {
             canvas.style(row, theme.selected());
         }
@@ -46,7 +51,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_, '_>, form: &StatusForm) {
             canvas.line(value(2), &Line::styled(" 45m, 1h30m, 17:30, tomorrow 09:00", theme.dim()));
         }
     } else {
-        let words = format!("‹ {} ›", LENGTHS[form.length]);
+        let words = format!("‹ {} ›", form.shown_length());
         canvas.line(value(2), &Line::styled(words, if here { theme.strong() } else { theme.dim() }));
     }
     let below = Rect { y: list.bottom(), height: below, ..area };
