@@ -50,13 +50,24 @@ impl Edits {
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_CREATE;
-        let target = std::fs::canonicalize(&self.path).ok();
-        let folder = self.path.parent().and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
         let mut looked = Err(io::ErrorKind::NotFound.into());
-        for folder in folder.into_iter().chain(target.as_deref().and_then(Path::parent)) {
-            looked = self.inotify.get_ref().0.add_watch(folder, flags).map(drop).map_err(io::Error::from);
+        loop {
+            let folders = self.folders();
+            for folder in &folders {
+                looked = self.inotify.get_ref().0.add_watch(folder, flags).map(drop).map_err(io::Error::from);
+            }
+            // What came to be before we looked was not told.
+            if self.folders() == folders {
+                return looked;
+            }
         }
-        looked
+    }
+
+    /// Returns the folder that the file is in, or the nearest that there is, and the one of what a link leads to.
+    fn folders(&self) -> Vec<PathBuf> {
+        let own = self.path.parent().and_then(|folder| folder.ancestors().find(|folder| folder.is_dir()));
+        let target = std::fs::canonicalize(&self.path).ok();
+        own.into_iter().chain(target.as_deref().and_then(Path::parent)).map(Path::to_path_buf).collect()
     }
 
     /// Waits for the next change; false when there will be none. Cancel-safe.
