@@ -84,6 +84,9 @@ impl List {
                 return;
             }
         };
+        // What was changed since it was read first, and before we looked, is not told.
+        // One that cannot be read was told of at the start.
+        let _ = self.read_again().await;
         while edits.next().await {
             // Some editors move a file away before they write it anew: in between it is not there.
             sleep(SETTLES).await;
