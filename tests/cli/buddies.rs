@@ -109,6 +109,11 @@ fn a_list_that_cannot_be_read_keeps_neither_the_agent_nor_an_address_from_workin
         assert!(ended.code == 2 && ended.err.contains("buddies.toml:2:1"), "{args:?}: {ended:?}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "[[buddy]]\nname = \"bob\"\n");
+    let reload = home.run(&["agent", "reload"]);
+    assert!(
+        reload.err.contains("the buddy list stays as it was") && reload.err.contains("buddies.toml:2:1"),
+        "{reload:?}"
+    );
     home.run(&["agent", "stop"]);
 }
 
