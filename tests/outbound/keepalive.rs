@@ -52,6 +52,21 @@ fn trn_24_pings_come_after_80_to_100_percent_of_what_the_peer_asked_for() {
 }
 
 #[test]
+fn trn_24_of_two_agreements_on_a_connection_the_shorter_one_is_kept() {
+    let mut registrar = Registrar::registered("", "Require: outbound\r\nFlow-Timer: 30\r\n");
+    registrar.bench.watch("sip:alice@example.com");
+    let subscribe = registrar.bench.only();
+    let alice = "Contact: <sip:alice@192.0.2.100:5060;transport=tcp>\r\nExpires: 3600\r\n";
+    registrar.bench.tcp(registrar.conn, &answer(&subscribe, "200 OK", alice).replace(";keep", ";keep=600"));
+    let notify = notify_for(&subscribe, 1, "active;expires=3600").replace("UDP", "TCP");
+    registrar.bench.tcp(registrar.conn, &notify.replace("192.0.2.10:5060>", "192.0.2.100:5060;transport=tcp>"));
+    registrar.bench.did();
+    let pings = registrar.pinged_until(300_000);
+    let pauses: Vec<u64> = pings.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.len() >= 9 && pauses.iter().all(|pause| *pause <= 30_001), "{pauses:?}");
+}
+
+#[test]
 fn trn_24_a_connection_is_dead_ten_seconds_after_a_ping_that_nobody_answered() {
     let mut registrar = Registrar::registered(";keep=100", "");
     let conn = registrar.conn;

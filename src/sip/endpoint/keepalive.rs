@@ -89,6 +89,12 @@ impl Interval {
         agreed.then(|| Self(timer.or(keep).filter(|seconds| *seconds > 0).map(|seconds| seconds.max(SHORTEST))))
     }
 
+    /// Returns the one that wants to hear of us more often.
+    fn shorter(self, other: Self) -> Self {
+        let seconds = |interval: Self| interval.0.map_or(*USUAL.end(), f64::from);
+        if seconds(self) <= seconds(other) { self } else { other }
+    }
+
     /// Draws the next pause: 80 to 100 % of it.
     fn draw(self, rng: &mut StdRng) -> Duration {
         match self.0 {
@@ -124,8 +130,9 @@ impl KeepAlive {
         Self { interval, until, ping_at: now + interval.draw(rng), dead_at: None }
     }
 
-    /// The peer agreed once more; for whatever else goes this way it goes on as long as it would have.
+    /// The peer agreed once more; for whatever else goes this way it goes on as long as it would have, and as often.
     pub(super) fn renew(&mut self, interval: Interval, until: Instant, now: Instant, rng: &mut StdRng) {
+        let interval = if now < self.until { interval.shorter(self.interval) } else { interval };
         self.until = self.until.max(until);
         if self.interval != interval {
             self.interval = interval;

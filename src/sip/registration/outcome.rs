@@ -23,7 +23,7 @@ impl Registration {
         let Some(open) = self.take_open(attempt) else { return };
         match (code, open.asked) {
             (200..300, 0) => {
-                self.bound = None;
+                self.unbound(step);
                 self.gate.succeeded(u32::MAX, step.now);
             }
             (200..300, _) => self.accepted(&open, flow, message, step),
@@ -76,12 +76,18 @@ impl Registration {
         if self.series.close(attempt) { self.open.take() } else { None }
     }
 
+    /// There is no binding any more, and no connection that is its own.
+    fn unbound(&mut self, step: &mut Step<'_>) {
+        (self.bound, self.by_flow) = (None, false);
+        step.endpoint.set_home(None);
+    }
+
     fn accepted(&mut self, open: &Open, flow: Flow, message: &Message<'_>, step: &mut Step<'_>) {
         let now = step.now;
         let granted = granted(message, &self.what, flow).unwrap_or(open.asked).min(open.asked);
         self.lengthened = false;
         if granted == 0 {
-            self.bound = None;
+            self.unbound(step);
             self.updates.push_back(Update::Lapsed);
             self.gate.failed(None, self.what.retry_cap, now, step.endpoint.rng());
             return;
