@@ -90,7 +90,12 @@ impl Kept {
             let mut accounts = lock(&self.others).clone();
             accounts.extend(more);
             for seat in self.seats().iter() {
-                accounts.insert(seat.name.clone(), seat.saved().await?);
+                match seat.saved().await {
+                    Some(saved) => drop(accounts.insert(seat.name.clone(), saved)),
+                    // One that leaves was put by.
+                    None if accounts.contains_key(&seat.name) => {}
+                    None => return None,
+                }
             }
             Some(State { ended: false, accounts, place: self.place.clone(), ..State::default() })
         };

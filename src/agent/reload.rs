@@ -139,7 +139,13 @@ async fn put_accounts(shared: &Arc<Shared>, now: &Configured, policy: &Policy) -
         let result = match there.iter().find(|own| own.seat.name == name) {
             Some(own) => {
                 accounts.push(Arc::clone(own));
-                begin_anew(own, &common, *account, &mut changed).await
+                let was_gone = own.seat.client_now().is_gone();
+                let begun = begin_anew(own, &common, *account, &mut changed).await;
+                if was_gone && begun.is_ok() {
+                    shared.leave_alone(name);
+                    shared.look_after(Arc::clone(own));
+                }
+                begun
             }
             None => match begin(shared, &common, *account, there.is_empty() && accounts.is_empty()).await {
                 Ok(own) => {

@@ -128,7 +128,9 @@ impl Seat {
             client.stop().await;
             None
         } else {
-            client.halt().await.ok()
+            // One that could not begin anew before left what it had.
+            let between = || lock(&self.between).as_ref().and_then(|saved| saved.watchers.clone());
+            client.halt().await.ok().or_else(between)
         };
         let saved = self.saved_with(watchers);
         *lock(&self.between) = Some(saved.clone());
