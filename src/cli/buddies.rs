@@ -77,10 +77,23 @@ async fn change(
         context.output.tell("the list is as it was");
         return Ok(Exit::Done);
     }
-    if !dry_run && let Some(mut agent) = looking::agent(context).await? {
-        looking::ask(&mut agent, &Request::Buddies {}, context).await?;
+    if !dry_run {
+        tell_agent(context).await;
     }
     Ok(Exit::Done)
+}
+
+/// Has a running agent read the list now; it does so by itself too, so that it cannot is no failure of what is done.
+async fn tell_agent(context: &Context) {
+    let told = async {
+        match looking::agent(context).await? {
+            Some(mut agent) => looking::ask(&mut agent, &Request::Buddies {}, context).await.map(drop),
+            None => Ok(()),
+        }
+    };
+    if let Err(failed) = told.await {
+        context.output.tell(&format!("note: the agent did not take it up yet: {}", failed.message));
+    }
 }
 
 fn add(context: &Context, draft: &mut Draft, args: Add) -> Result<Vec<String>, Failed> {

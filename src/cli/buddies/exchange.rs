@@ -10,14 +10,13 @@ use crate::{
     cli::{
         Context, Exit, Failed,
         args::{Export, Import},
-        looking, output,
+        output,
     },
     client::{Buddies, Buddy, text},
     config::{
         buddies::{self, edit},
         exchange::{self, Format, Merged},
     },
-    control::Request,
 };
 
 /// How many of many things that are amiss are told.
@@ -53,11 +52,8 @@ pub(super) async fn import(context: &Context, args: &Import, dry_run: bool) -> R
         return Ok(closed.into());
     }
     let is_other = !merged.added.is_empty() || !merged.changed.is_empty();
-    if is_other
-        && !dry_run
-        && let Some(mut agent) = looking::agent(context).await?
-    {
-        looking::ask(&mut agent, &Request::Buddies {}, context).await?;
+    if is_other && !dry_run {
+        super::tell_agent(context).await;
     }
     Ok(match broken {
         0 => Exit::Done,
