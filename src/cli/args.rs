@@ -1,5 +1,7 @@
 //! What can be written on the command line.
 
+mod buddies;
+
 use std::{
     ffi::{OsStr, OsString},
     path::PathBuf,
@@ -13,8 +15,10 @@ use clap::{
 
 use crate::{
     client::StatusArg,
-    config::{Listen, ThemeChoice, exchange::Format, parse_duration},
+    config::{Listen, ThemeChoice, parse_duration},
 };
+
+pub(super) use self::buddies::{Add, Buddies, BuddiesCommand, Export, Group, Import};
 
 /// SIP presence for people who live in a terminal.
 #[derive(Debug, Parser)]
@@ -241,109 +245,6 @@ pub(super) struct Is {
     /// The status, or several with commas: one that can be set, or custom, unknown, open, closed
     #[arg(value_name = "STATUS")]
     pub(super) status: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Buddies {
-    /// Say what would change, and change nothing
-    #[arg(long, global = true)]
-    pub(super) dry_run: bool,
-    #[command(subcommand)]
-    pub(super) command: Option<BuddiesCommand>,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(super) enum BuddiesCommand {
-    /// Show who is on the list
-    List {
-        /// Only those of this group
-        #[arg(value_name = "@GROUP")]
-        group: Option<String>,
-    },
-    /// Put somebody on the list
-    Add(Add),
-    /// Take people off the list
-    Remove {
-        /// Names or addresses
-        #[arg(value_name = "WHO", required = true)]
-        who: Vec<String>,
-    },
-    /// Give somebody another name
-    Rename {
-        /// The name so far, or the address
-        #[arg(value_name = "WHO")]
-        who: String,
-        /// The name from now on
-        #[arg(value_name = "NAME")]
-        name: String,
-    },
-    /// Put people into a group, or take them out
-    Group(Group),
-    /// Take people from a file of another program; nothing that is there is overwritten
-    Import(Import),
-    /// Write the list as another program reads it
-    Export(Export),
-}
-
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Import {
-    /// Which file; - is stdin
-    #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
-    /// What it is: baresip, vcard, csv, xml (resource lists), json, pjsua; else told by name and text
-    #[arg(long, value_name = "FORMAT")]
-    pub(super) from: Option<Format>,
-}
-
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Export {
-    /// Which file; none, or -, is stdout
-    #[arg(value_name = "FILE")]
-    pub(super) file: Option<PathBuf>,
-    /// As what: baresip, vcard, csv, xml (resource lists), json; else told by the name, and json on stdout
-    #[arg(long, value_name = "FORMAT")]
-    pub(super) to: Option<Format>,
-    /// Only those of this group
-    #[arg(long, value_name = "@GROUP")]
-    pub(super) group: Option<String>,
-}
-
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Add {
-    /// Where: alice@host, alice@192.168.1.100:5060, sip:…
-    #[arg(value_name = "ADDRESS")]
-    pub(super) address: String,
-    /// What to call them in commands; without it the part before the @, if that is free
-    #[arg(long, value_name = "NAME")]
-    pub(super) name: Option<String>,
-    /// Another word for the same
-    #[arg(long, value_name = "NAME")]
-    pub(super) alias: Vec<String>,
-    /// A group that they are in
-    #[arg(long, value_name = "@GROUP")]
-    pub(super) group: Vec<String>,
-    /// Watch them through this account
-    #[arg(long, value_name = "ACCOUNT")]
-    pub(super) through: Option<String>,
-    /// Watch them only when named
-    #[arg(long)]
-    pub(super) no_watch: bool,
-    /// Tell me when they become available
-    #[arg(long)]
-    pub(super) mark: bool,
-}
-
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Group {
-    /// Which group
-    #[arg(value_name = "@GROUP")]
-    pub(super) name: String,
-    /// Names or addresses
-    #[arg(value_name = "WHO", required = true)]
-    pub(super) who: Vec<String>,
-    /// Take them out
-    #[arg(long)]
-    pub(super) remove: bool,
 }
 
 #[derive(Debug, clap::Args)]
