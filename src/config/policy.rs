@@ -2,9 +2,8 @@
 //!
 //! Which rule decides, and what a decision does, belongs to [`crate::presence`]; here is only what is written.
 
-use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path};
+use std::{io, path::Path};
 
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use toml_edit::{Array, DocumentMut, Item, value};
 
@@ -13,7 +12,7 @@ use super::{
     document::{Section, Source, list, text},
     error::ConfigError,
     identity::{IdentityError, normalize},
-    private::write_private,
+    private::{lock_folder_of, write_private},
     read::read_text,
 };
 use crate::presence::policy::Action;
@@ -137,14 +136,7 @@ const HEADER: &str = "# Who may see my presence; `sippresence watchers` edits th
                       # default = \"ask\"    # allow | ask | polite-block | block: what those get who stand nowhere\n";
 
 fn edit(path: &Path, who: &str, wanted: Option<List>) -> Result<PolicyFile, ConfigError> {
-    // Two commands at once would each write what the other did not know. The lock ends with its holder.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    if wanted.is_some() {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| ConfigError::Unwritable { path: path.into(), error })?;
-    }
-    let _lock = fs::File::open(folder).ok().map(|folder| Flock::lock(folder, FlockArg::LockExclusive));
-
+    let _lock = lock_folder_of(path, wanted.is_some())?;
     let found = read_text(path)?;
     let text = found.as_deref().unwrap_or(HEADER);
     // First by our own reader, whose errors are the better ones.
@@ -198,6 +190,8 @@ fn add(document: &mut DocumentMut, list: List, who: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Edits `before` and returns the text that the file holds then.

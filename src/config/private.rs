@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use nix::unistd::Uid;
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::Uid,
+};
 
 use super::error::ConfigError;
 
@@ -39,6 +42,22 @@ pub fn prepare_private_dir(path: &Path) -> Result<(), ConfigError> {
         fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(unwritable)?;
     }
     Ok(())
+}
+
+/// Locks the folder of a file, which is made if it is to be: two who change the file at once would each write what the
+/// other did not know. The lock ends with what is returned; there is none where there is no folder.
+///
+/// # Errors
+/// When the folder cannot be made, or the file system knows no locks.
+pub(super) fn lock_folder_of(path: &Path, make: bool) -> Result<Option<Flock<File>>, ConfigError> {
+    let unwritable = |error| ConfigError::Unwritable { path: path.into(), error };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    if make {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+    }
+    let Ok(folder) = File::open(folder) else { return Ok(None) };
+    let locked = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, error)| unwritable(error.into()))?;
+    Ok(Some(locked))
 }
 
 /// Replaces the file by `bytes` in one step, with mode 0600: a crash leaves the old file or the new one, whole.

@@ -1,14 +1,13 @@
 //! Changes to the file: what is not touched stays as it was written, comments and order too.
 
-use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path};
+use std::{io, path::Path};
 
-use nix::fcntl::{Flock, FlockArg};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, Value, value};
 
 use super::{Buddies, Buddy, ConfigError, key, parse, read_text};
 use crate::config::{
     array::{push, remove},
-    private::write_private,
+    private::{lock_folder_of, write_private},
 };
 
 /// The beginning of a file that we make.
@@ -76,14 +75,7 @@ pub fn edit<T, E: From<ConfigError>>(
     write: bool,
     change: impl FnOnce(&mut Draft) -> Result<T, E>,
 ) -> Result<(Buddies, T), E> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    if write {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| ConfigError::Unwritable { path: path.into(), error })?;
-    }
-    // The lock ends with its holder.
-    let _lock = fs::File::open(folder).ok().map(|folder| Flock::lock(folder, FlockArg::LockExclusive));
-
+    let _lock = lock_folder_of(path, write)?;
     let found = read_text(path)?;
     let text = found.as_deref().unwrap_or(HEADER);
     let before = parse(text, path)?;
@@ -234,6 +226,8 @@ fn push_all(array: &mut Array, words: &[String]) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const FILE: &str = "\
