@@ -90,7 +90,7 @@ pub enum Cmd {
 }
 
 /// What to ask of the agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Order {
     /// For which account, if not the one of this session.
     pub account: Option<String>,
@@ -100,10 +100,12 @@ pub struct Order {
     pub words: Option<String>,
     /// How to take it back then.
     pub undo: Option<Undo>,
+    /// What this takes back, which can be tried again if it fails.
+    pub again: Option<Undo>,
 }
 
 /// What to change of the buddy list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Edit {
     /// One after the other; all or none.
     pub changes: Vec<Change>,
@@ -111,6 +113,8 @@ pub struct Edit {
     pub words: String,
     /// Whether it can be taken back then.
     pub undo: bool,
+    /// What this takes back, which can be tried again if it fails.
+    pub again: Option<Undo>,
 }
 
 /// A change of the buddy list.

@@ -10,7 +10,7 @@ use std::{
 use jiff::Zoned;
 use thiserror::Error;
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     task::JoinHandle,
     time::{Instant, sleep, sleep_until},
 };
@@ -267,9 +267,10 @@ impl Session {
             Cmd::Edit(edit) => Job::Edit(edit),
             Cmd::Fetch(address) => Job::Fetch(address),
         };
-        if self.jobs.try_send(job).is_err() {
+        if let Err(TrySendError::Full(job) | TrySendError::Closed(job)) = self.jobs.try_send(job) {
             let words = "too much is being done already: wait a moment".to_owned();
-            update(&mut self.model, Msg::Done(super::effect::Done { words, failed: true, ..Default::default() }));
+            let undo = job.again();
+            update(&mut self.model, Msg::Done(super::effect::Done { words, failed: true, undo, ..Default::default() }));
         }
         Ok(false)
     }

@@ -120,12 +120,13 @@ fn undo(model: &mut Model) -> Vec<Cmd> {
         model.say("there is nothing to take back");
         return Vec::new();
     };
+    let again = Some(undo.clone());
     match undo.what {
         Taken::Status { requests, account } => {
-            vec![Cmd::Ask(Order { account, requests, words: Some(undo.words), undo: None })]
+            vec![Cmd::Ask(Order { account, requests, words: Some(undo.words), undo: None, again })]
         }
         Taken::List(changes) => {
-            vec![Cmd::Edit(super::effect::Edit { changes, words: undo.words, undo: false })]
+            vec![Cmd::Edit(super::effect::Edit { changes, words: undo.words, undo: false, again })]
         }
     }
 }

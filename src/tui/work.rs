@@ -32,6 +32,17 @@ pub(super) enum Job {
     Fetch(String),
 }
 
+impl Job {
+    /// Returns what it takes back, if it does.
+    pub(super) fn again(&self) -> Option<Undo> {
+        match self {
+            Self::Ask(order) => order.again.clone(),
+            Self::Edit(edit) => edit.again.clone(),
+            Self::Fetch(_) => None,
+        }
+    }
+}
+
 /// Where it is done.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -52,10 +63,14 @@ enum EditError {
 /// Does jobs until there are no more.
 pub(super) async fn work(place: Place, mut jobs: mpsc::Receiver<Job>, done: mpsc::Sender<Done>) {
     while let Some(job) = jobs.recv().await {
-        let result = match timeout(WITHIN, act(&place, job)).await {
+        let again = job.again();
+        let mut result = match timeout(WITHIN, act(&place, job)).await {
             Ok(done) => done,
             Err(_) => failed("the agent did not answer within 10 s".to_owned()),
         };
+        if result.failed {
+            result.undo = result.undo.or(again);
+        }
         if done.send(result).await.is_err() {
             return;
         }
@@ -143,7 +158,7 @@ fn said(reply: &Reply) -> String {
 }
 
 async fn change(place: &Place, wanted: Edit) -> Done {
-    let Edit { changes, words, undo } = wanted;
+    let Edit { changes, words, undo, again: _ } = wanted;
     let (path, todo) = (place.buddies_file.clone(), changes.clone());
     let edited = tokio::task::spawn_blocking(move || {
         edit(&path, true, |draft| todo.iter().try_for_each(|change| apply(draft, change)))
@@ -217,5 +232,26 @@ mod tests {
         let error = edited(&path, &[Change::Remove(Buddy::new("bob@h"))]).unwrap_err();
         assert_eq!(error, "bob@h is not on the list as it was any more: somebody else changed it");
         assert_eq!(load(&path).unwrap().0.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_taken_back_can_be_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            socket: folder.path().join("nobody.sock"),
+            buddies_file: folder.path().join("buddies.toml"),
+            account: None,
+        };
+        let undo = Undo { words: "again".into(), what: Taken::List(vec![Change::Remove(Buddy::new("bob@h"))]) };
+        let Taken::List(changes) = undo.what.clone() else { panic!("a change of the list") };
+        let (jobs, todo) = mpsc::channel(1);
+        let (done, mut results) = mpsc::channel(1);
+        let working = tokio::spawn(work(place, todo, done));
+        let edit = Edit { changes, words: "again".into(), undo: false, again: Some(undo.clone()) };
+        jobs.send(Job::Edit(edit)).await.unwrap();
+        let result = results.recv().await.unwrap();
+        assert_eq!((result.failed, result.undo), (true, Some(undo)));
+        drop(jobs);
+        working.await.unwrap();
     }
 }

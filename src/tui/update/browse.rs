@@ -60,7 +60,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Cmd> {
 /// Returns what has the agent read the list again.
 pub(super) fn reread(words: &str) -> Order {
     let requests = vec![crate::control::Request::Buddies {}];
-    Order { account: None, requests, words: Some(words.to_owned()), undo: None }
+    Order { requests, words: Some(words.to_owned()), ..Order::default() }
 }
 
 /// Sorts by something else.
@@ -139,6 +139,7 @@ fn on_buddy(model: &mut Model, action: Action) -> Vec<Cmd> {
                 changes: vec![Change::Replace { before: buddy, after }],
                 words,
                 undo: true,
+                again: None,
             })];
         }
         _ => {}

@@ -201,7 +201,7 @@ fn regroup(model: &Model, add: bool, group: &str, who: &[&str]) -> Result<Vec<Cm
         }
     }
     let words = format!("{} {} @{group}", changes.len(), if add { "more in" } else { "less in" });
-    Ok(vec![Cmd::Edit(Edit { changes, words, undo: true })])
+    Ok(vec![Cmd::Edit(Edit { changes, words, undo: true, again: None })])
 }
 
 fn decide(model: &Model, decision: &str, who: &str) -> Result<Vec<Cmd>, String> {

@@ -144,7 +144,7 @@ pub(super) fn set(model: &Model, request: Request) -> Order {
     let mine = model.me.first();
     let undo = mine.map(|mine| Undo::of_status(&mine.line, mine.account.clone()));
     let account = mine.and_then(|mine| mine.account.clone());
-    Order { account, requests: vec![request], words: None, undo }
+    Order { account, requests: vec![request], undo, ..Order::default() }
 }
 
 /// Returns the watchers in the order in which they are shown: those who wait come first.
@@ -182,7 +182,7 @@ pub(super) fn decide(account: Option<String>, who: &str, decision: Action) -> Or
         _ => ("allow", "may see you"),
     };
     let requests = vec![Request::Decide { who: vec![who.to_owned()], list: Some(list.to_owned()) }];
-    Order { account, requests, words: Some(format!("{} {then}", shown::address(who))), undo: None }
+    Order { account, requests, words: Some(format!("{} {then}", shown::address(who))), ..Order::default() }
 }
 
 fn buddy(model: &mut Model, mut form: BuddyForm, key: Key, action: Option<Action>) -> Vec<Cmd> {
@@ -210,7 +210,7 @@ fn buddy(model: &mut Model, mut form: BuddyForm, key: Key, action: Option<Action
 /// Returns what changes the list, with its words.
 pub(super) fn edit(change: Change) -> Cmd {
     let words = change.to_string();
-    Cmd::Edit(Edit { changes: vec![change], words, undo: true })
+    Cmd::Edit(Edit { changes: vec![change], words, undo: true, again: None })
 }
 
 fn groups(model: &mut Model, mut form: GroupsForm, key: Key, action: Option<Action>) -> Vec<Cmd> {
