@@ -272,7 +272,7 @@ impl Agent {
                     Order::Stop => break Ended::Offline,
                     Order::Restart(place) => break Ended::ToRestart(place),
                     Order::Reload => {
-                        let reply = reload::reload(&shared).await;
+                        let reply = Box::pin(reload::reload(&shared)).await;
                         let said = reply.message.as_deref().unwrap_or_default();
                         if reply.is_ok() { info!("{said}") } else { warn!("{said}") }
                         continue;

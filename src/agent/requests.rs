@@ -136,7 +136,7 @@ impl Session {
             Request::Reload {} => {
                 // It comes to an end, whoever waits for it.
                 let shared = Arc::clone(shared);
-                let reloaded = tokio::spawn(async move { reload(&shared).await });
+                let reloaded = tokio::spawn(async move { Box::pin(reload(&shared)).await });
                 reloaded.await.unwrap_or_else(|_| Reply::error(70, "the files were not put in force: a bug of ours"))
             }
             Request::Buddies {} => match shared.list.read_again().await {

@@ -4,12 +4,15 @@
 //! through an [`Outbox`]. It never waits, reads no clock and holds no socket, so every hour of its life can be
 //! tested in microseconds.
 
+mod hiding;
+mod judging;
 mod linked;
 mod probing;
 mod route;
 mod saving;
 mod serving;
 mod uplink;
+mod views;
 mod vouched;
 mod watched;
 mod watching;
@@ -21,11 +24,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 
-use self::{probing::Probing, serving::Serving, uplink::Uplink, watching::Watching};
+use self::{probing::Probing, serving::Serving, uplink::Uplink, views::Subject, watching::Watching};
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
     pidf::{Identity, Published},
@@ -53,6 +55,8 @@ use crate::sip::{
     uri::Uri,
 };
 
+pub use hiding::Hiding;
+pub use judging::Preview;
 pub use linked::{Link, Linked};
 pub use probing::{Inquiry, Refused};
 pub use route::{Server, Way};
@@ -271,7 +275,7 @@ impl Core {
         subscriber.lenient = config.lenient;
         subscriber.set_rate(config.rate);
         let own = OwnPresence { entity: aor.aor(), published: None };
-        Ok(Self {
+        let mut core = Self {
             from,
             endpoint,
             account,
@@ -287,7 +291,11 @@ impl Core {
             saved_publication: None,
             identity,
             config,
-        })
+        };
+        let moment = core.moment(now.wall);
+        core.hide(&moment, now);
+        core.find_edge(now);
+        Ok(core)
     }
 
     /// Takes one input.
@@ -337,6 +345,7 @@ impl Core {
 
     /// Runs the timers and gathers what the machines have to say.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
+        self.follow_times(now, out);
         self.follow_retries(now, out);
         self.endpoint.tick(now.at, &mut out.effects);
         // A request that nobody answered has failed before its subscription looks at the clock.
@@ -450,7 +459,8 @@ impl Core {
     pub fn pump(&mut self, limit: usize, now: Now, out: &mut Outbox) {
         let Self { notifier, endpoint, serving, own, identity, config, .. } = self;
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
-        notifier.pump(limit, &mut step, |view| serving.body(view, own, identity, config.open_when));
+        let subject = Subject { own, identity, open: config.open_when, device: config.device.as_deref() };
+        notifier.pump(limit, &mut step, |view| serving.views.body(view, subject));
         self.settle(now, out);
     }
 
@@ -463,7 +473,8 @@ impl Core {
     pub fn deadline(&self) -> Option<Instant> {
         let t1 = self.config.timing.t1;
         let (endpoint, uplink) = (self.endpoint.deadline(), self.uplink.deadline());
-        [endpoint, uplink, self.subscriber.deadline(), self.notifier.deadline(t1)].into_iter().flatten().min()
+        let others = [self.subscriber.deadline(), self.notifier.deadline(t1), self.edge_at()];
+        [endpoint, uplink].into_iter().chain(others).flatten().min()
     }
 
     /// Returns what was dropped in silence so far.
@@ -534,9 +545,10 @@ impl Core {
         if published.is_none() {
             out.changed.insert(Key::Saved);
         }
-        self.serving.state_changed(published.is_none().then_some(now.wall));
+        let offline_since = published.is_none().then_some(now.wall);
         self.own = Arc::new(OwnPresence { entity: self.own.entity.clone(), published });
-        self.notifier.changed(serving::FULL, now.at);
+        self.state_changed(offline_since, now);
+        self.go_by_sphere(now, out);
         out.changed.insert(Key::Own);
         if let Some(server) = self.config.server.clone() {
             self.publish_at_server(&server, now, out);
@@ -547,7 +559,9 @@ impl Core {
     /// Goes offline: watchers are told, subscriptions ended. The driver pumps until nothing waits any more, two
     /// seconds at most (NOT-23).
     pub fn go_offline(&mut self, now: Now, out: &mut Outbox) {
-        self.serving.going_offline(&self.own, now.wall);
+        let Self { serving, own, identity, config, .. } = self;
+        let subject = Subject { own, identity, open: config.open_when, device: config.device.as_deref() };
+        serving.views.going_offline(subject, now.wall);
         self.notifier.go_offline(now.at);
         self.end_all_watches(now, out);
         self.leave_server(now, out);
@@ -564,6 +578,3 @@ impl Core {
         self.watching.state(id)
     }
 }
-
-/// A cached body and what it was made of.
-type Cached = HashMap<u32, Bytes>;

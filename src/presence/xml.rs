@@ -54,6 +54,11 @@ macro_rules! namespaces {
             $($(#[$doc])* pub const $name: Self = Self(Number::$name as u16);)*
 
             const KNOWN: &'static [&'static str] = &[$($uri),*];
+
+            /// Returns the URI of one of the constants.
+            pub(in crate::presence) fn uri(self) -> &'static str {
+                Self::KNOWN.get(usize::from(self.0)).copied().unwrap_or_default()
+            }
         }
     };
 }

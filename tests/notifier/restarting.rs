@@ -413,13 +413,13 @@ fn not_29_a_clock_that_was_set_back_puts_nothing_into_the_time_to_come() {
     let mut saved = script.saved();
     let year = SignedDuration::from_hours(24 * 365);
     saved.offline_since += year;
-    saved.hidden_since += year;
+    saved.hiding.since += year;
     saved.watchers[0].since += year;
     saved.watchers[0].subscription.ends_at += year;
     script.restart(bobs(&[ALLOW_ALICE]), &saved, false);
     let now = script.now().wall;
     let after = script.saved();
-    assert_eq!((after.offline_since, after.hidden_since, after.watchers[0].since), (now, now, now));
+    assert_eq!((after.offline_since, after.hiding.since, after.watchers[0].since), (now, now, now));
     assert_eq!(after.watchers[0].subscription.ends_at, now + SignedDuration::from_secs(604_800));
     script.send(&ask.again(&ok, 300).text());
     script.expect("200");

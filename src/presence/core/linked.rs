@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 
 use super::{
-    Core, Key, Now, Outbox, OwnPresence, PRESENCE, PresenceEvent, Server, Step, serving,
+    Core, Key, Now, Outbox, OwnPresence, PRESENCE, PresenceEvent, Server, Step, views,
     watched::{code_of, explain, wall_of},
 };
 use crate::{
@@ -103,7 +103,7 @@ impl Core {
         self.identity.entity = address.as_ref().aor();
         self.own = Arc::new(OwnPresence { entity: address.as_ref().aor(), published: self.own.published.clone() });
         self.config.address = address;
-        self.serving.state_changed(None);
+        self.renew_views(None, now);
         self.join(&server, now, out);
         self.config.server = Some(server);
         out.changed.insert(Key::Own);
@@ -166,7 +166,7 @@ impl Core {
             }
             self.uplink.publisher = Some(publisher);
         }
-        let body = self.serving.body(serving::FULL, &self.own, &self.identity, self.config.open_when);
+        let body = self.serving.views.make(views::FULL, self.subject());
         let Some(publisher) = &mut self.uplink.publisher else { return };
         let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
         if shows {

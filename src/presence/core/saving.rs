@@ -3,13 +3,16 @@
 //! A snapshot is plain data for a file; where that is kept and when it is written is left to the core's user, who
 //! is told by [`Key::Saved`] that it would be another one now.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use tracing::{info, warn};
 
 use super::{
     Core, Key, Now, Outbox, OwnPresence, Published,
-    serving::{Entry, host_of, judge, state_word},
+    hiding::Hiding,
+    serving::{Entry, host_of, state_word},
 };
 use crate::{
     presence::{event::WatcherGrade, policy::canonical},
@@ -29,9 +32,12 @@ use crate::{
 #[serde(from = "Lenient")]
 pub struct SavedServing {
     /// Since when those who are politely blocked see us offline: it tells them nothing of our starts (POL-03).
-    pub hidden_since: Timestamp,
+    pub hiding: Hiding,
     /// Since when we are offline, where we publish nothing.
     pub offline_since: Timestamp,
+    /// Since when those who see a part of us, or something else, have seen it, by what that is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub views: BTreeMap<String, Timestamp>,
     /// The watchers.
     pub watchers: Vec<SavedWatcher>,
     /// What our server keeps of ours.
@@ -50,8 +56,14 @@ pub struct SavedWatcher {
     /// What it was told last: `active`, `pending` or `polite-block`. It is judged anew at the start; this only says
     /// whether that is news to it.
     pub state: String,
+    /// What it was shown last, where that is not everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
     /// Since when that has been so.
     pub since: Timestamp,
+    /// Since when we hide from it, if we do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden_since: Option<Timestamp>,
     /// For how many seconds it asked.
     pub expires: u32,
     /// Its subscription.
@@ -60,8 +72,14 @@ pub struct SavedWatcher {
 
 #[derive(Deserialize)]
 struct Lenient {
-    hidden_since: Timestamp,
+    /// As it was written before there were rules.
+    #[serde(default)]
+    hidden_since: Option<Timestamp>,
+    #[serde(default)]
+    hiding: Option<Hiding>,
     offline_since: Timestamp,
+    #[serde(default)]
+    views: BTreeMap<String, Timestamp>,
     #[serde(default)]
     watchers: Vec<Readable>,
     #[serde(default)]
@@ -88,8 +106,9 @@ impl From<Lenient> for SavedServing {
             .collect();
         let unreadable = all - watchers.len();
         Self {
-            hidden_since: read.hidden_since,
+            hiding: read.hiding.unwrap_or_else(|| Hiding::new(read.hidden_since.unwrap_or(read.offline_since))),
             offline_since: read.offline_since,
+            views: read.views,
             watchers,
             publication: read.publication,
             unreadable,
@@ -117,18 +136,21 @@ impl Core {
     pub fn saved(&self, now: Now) -> SavedServing {
         let watchers = self.notifier.saved(now.at, now.wall).filter_map(|(id, subscription)| {
             let entry = self.serving.entries.get(&id).filter(|entry| !entry.own)?;
-            let state = self.notifier.info(id).map(|served| state_word(served.verdict))?;
+            let verdict = self.notifier.info(id)?.verdict;
             Some(SavedWatcher {
                 grade: entry.grade,
-                state: state.to_owned(),
+                state: state_word(verdict).to_owned(),
+                shown: self.shown_by(verdict),
                 since: entry.since,
+                hidden_since: entry.hidden_since,
                 expires: entry.expires,
                 subscription,
             })
         });
         SavedServing {
-            hidden_since: self.serving.hidden_since,
-            offline_since: self.serving.offline_since,
+            hiding: self.serving.views.hiding.clone(),
+            offline_since: self.serving.views.offline_since,
+            views: self.serving.views.saved(),
             watchers: watchers.collect(),
             publication: self.publication_to_save(now),
             unreadable: 0,
@@ -141,9 +163,7 @@ impl Core {
     /// to it; behind a crash everybody who may see us is told our state, for nobody knows what was lost. What is
     /// [`saved`](Self::saved) from now on has to be on disk before the first NOTIFY leaves.
     pub fn restore(&mut self, saved: &SavedServing, crashed: bool, now: Now, out: &mut Outbox) -> Restored {
-        // A time to come was never written by us.
-        self.serving.hidden_since = saved.hidden_since.min(now.wall);
-        self.serving.offline_since = saved.offline_since.min(now.wall);
+        self.serving.views.restore(&saved.hiding, saved.offline_since, &saved.views, now.wall);
         self.saved_publication.clone_from(&saved.publication);
         let mut restored = Restored { damaged: saved.unreadable, ..Restored::default() };
         for watcher in &saved.watchers {
@@ -162,6 +182,8 @@ impl Core {
         if !saved.watchers.is_empty() {
             info!(kept, expired, elsewhere, no_room, crashed, "went on with saved watchers");
         }
+        let moment = self.moment(now.wall);
+        self.hide(&moment, now);
         self.settle(now, out);
         restored
     }
@@ -180,14 +202,15 @@ impl Core {
             who: canonical(revived.watcher()),
             host: host_of(&uri),
             grade: saved.grade,
-            rule: "",
+            rule: Arc::default(),
             since: saved.since.min(now.wall),
+            hidden_since: saved.hidden_since.map(|since| since.min(now.wall)),
             own: false,
             expires: saved.expires,
             announced: false,
         };
-        let verdict = judge(&self.config.policy, &mut entry);
-        let news = state_word(verdict) != saved.state;
+        let verdict = self.judge(&mut entry, now);
+        let news = state_word(verdict) != saved.state || self.shown_by(verdict) != saved.shown;
         let telling = match verdict {
             _ if news => Telling::Verdict,
             Verdict::Active(_) if crashed => Telling::State,
@@ -215,8 +238,15 @@ impl Core {
             published.device.clone_from(&self.config.device);
         }
         published.timestamp = published.timestamp.min(now.wall);
-        self.serving.state_changed(None);
         self.own = OwnPresence { entity: self.own.entity.clone(), published: Some(published) }.into();
+        // Views that nobody has yet; whoever comes back to one knows what it shows.
+        self.renew_views(None, now);
         out.changed.insert(Key::Own);
+    }
+
+    /// What tells apart those who are served, but do not see everything.
+    fn shown_by(&self, verdict: Verdict) -> Option<String> {
+        let Verdict::Active(view) = verdict else { return None };
+        self.serving.views.print_of(view).map(str::to_owned)
     }
 }

@@ -1,24 +1,21 @@
 //! Serving our own state: whose SUBSCRIBE it is, who may see what, who watches.
 
-use std::{collections::HashMap, net::IpAddr, net::SocketAddr};
+use std::{collections::HashMap, net::IpAddr, net::SocketAddr, sync::Arc};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tracing::{debug, info};
 
-use super::{Cached, Core, Key, Now, Outbox, OwnPresence, PresenceEvent, Step};
+use super::{Core, Key, Now, Outbox, PresenceEvent, Step, hiding::hides, judging::Judging, views::Views};
 use crate::{
     presence::{
         event::{WatcherGrade, WatcherInfo},
-        pidf::{self, Identity, Published},
-        policy::{Action, Policy, canonical},
-        status::{OpenWhen, PresenceStatus},
+        policy::canonical,
         text::visible,
     },
     sip::{
         effect::{Effect, QueryId},
         endpoint::ServerId,
-        events::notifier::{Ending, Report, ServedId, Subscribe, Verdict, View},
+        events::notifier::{Ending, Report, ServedId, Subscribe, Verdict},
         locate::Question,
         message::Message,
         time::Instant,
@@ -26,11 +23,6 @@ use crate::{
         uri::{Host, UriRef},
     },
 };
-
-/// Our state as it is.
-pub(super) const FULL: View = View(0);
-/// Us as if we were offline.
-const OFFLINE: View = View(1);
 
 /// Somebody who watches us, or wants to.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +33,8 @@ pub struct Watcher {
     pub grade: WatcherGrade,
     /// `active`, `pending`, or `polite-block`.
     pub state: &'static str,
-    /// Which part of the policy decided.
-    pub rule: &'static str,
+    /// Which part of the policy decided: a list's name, the id of a rule, or `default`.
+    pub rule: Arc<str>,
     /// Since when it has been so.
     pub since: Timestamp,
     /// When its subscription ends unless refreshed.
@@ -57,8 +49,10 @@ pub(super) struct Entry {
     /// The host that From names.
     pub(super) host: Result<IpAddr, String>,
     pub(super) grade: WatcherGrade,
-    pub(super) rule: &'static str,
+    pub(super) rule: Arc<str>,
     pub(super) since: Timestamp,
+    /// Since when we hide from it, if we do.
+    pub(super) hidden_since: Option<Timestamp>,
     pub(super) own: bool,
     pub(super) expires: u32,
     pub(super) announced: bool,
@@ -69,56 +63,14 @@ pub(super) struct Entry {
 pub(super) struct Serving {
     pub(super) entries: HashMap<ServedId, Entry>,
     lookups: HashMap<QueryId, ServedId>,
-    bodies: Cached,
-    /// Since when those who are politely blocked see us offline; nothing that we do moves it.
-    pub(super) hidden_since: Timestamp,
-    /// Since when we are offline, when we are.
-    pub(super) offline_since: Timestamp,
-    /// We are on our way out: everybody sees us offline.
-    leaving: bool,
+    pub(super) views: Views,
+    pub(super) judging: Judging,
 }
 
 impl Serving {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self {
-            entries: HashMap::new(),
-            lookups: HashMap::new(),
-            bodies: HashMap::new(),
-            hidden_since: now,
-            offline_since: now,
-            leaving: false,
-        }
-    }
-
-    /// Our state is another one; without a publication we are offline since the given moment.
-    pub(super) fn state_changed(&mut self, offline_since: Option<Timestamp>) {
-        self.bodies.remove(&FULL.0);
-        self.offline_since = offline_since.unwrap_or(self.offline_since);
-    }
-
-    /// From now on we show as offline; who had said so before has been offline since then.
-    pub(super) fn going_offline(&mut self, own: &OwnPresence, now: Timestamp) {
-        self.leaving = true;
-        self.bodies.remove(&FULL.0);
-        if let Some(published) = &own.published {
-            let said = published.status == PresenceStatus::Offline;
-            self.offline_since = if said { published.timestamp } else { now };
-        }
-    }
-
-    /// Returns the document behind a view; made once for all who see it.
-    pub(super) fn body(&mut self, view: View, own: &OwnPresence, identity: &Identity, open: OpenWhen) -> Bytes {
-        let Self { bodies, hidden_since, offline_since, leaving, .. } = self;
-        let body = bodies.entry(view.0).or_insert_with(|| {
-            let offline = |since| pidf::write(&Published::new(PresenceStatus::Offline, since), identity, &open);
-            let document = match &own.published {
-                _ if view == OFFLINE => offline(*hidden_since),
-                Some(published) if !*leaving => pidf::write(published, identity, &open),
-                Some(_) | None => offline(*offline_since),
-            };
-            document.into()
-        });
-        body.clone()
+        let (entries, lookups) = (HashMap::new(), HashMap::new());
+        Self { entries, lookups, views: Views::new(now), judging: Judging::default() }
     }
 }
 
@@ -135,7 +87,7 @@ impl Core {
         let Some(subscribe) = self.notifier.examine(request, flow, message, &mut step) else { return };
         match subscribe {
             Subscribe::Refresh(id) => {
-                let verdict = self.verdict_for(id);
+                let verdict = self.verdict_for(id, now);
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 self.notifier.refresh(request, flow, message, id, verdict, &mut step);
                 out.changed.insert(Key::Watchers);
@@ -161,13 +113,14 @@ impl Core {
                     },
                     who,
                     host,
-                    rule: "",
+                    rule: Arc::default(),
                     since: now.wall,
+                    hidden_since: None,
                     own,
                     expires: message.expires().unwrap_or(3600),
                     announced: false,
                 };
-                let verdict = judge(&self.config.policy, &mut entry);
+                let verdict = self.judge(&mut entry, now);
                 log(&entry, verdict, proven);
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 let admitted = self.notifier.admit(request, flow, message, &initial, verdict, proven, &mut step);
@@ -202,14 +155,6 @@ impl Core {
         target.user() == me.user() && (own_host || target.host_equals(&me))
     }
 
-    /// Judges a standing subscription by the policy as it is now.
-    fn verdict_for(&mut self, id: ServedId) -> Verdict {
-        match self.serving.entries.get_mut(&id) {
-            Some(entry) => judge(&self.config.policy, entry),
-            None => Verdict::Refuse(403),
-        }
-    }
-
     /// Follows what happened to subscriptions that we serve.
     pub(super) fn follow_watchers(&mut self, now: Now, out: &mut Outbox) {
         while let Some(report) = self.notifier.next_report() {
@@ -236,8 +181,8 @@ impl Core {
         let Some(served) = self.notifier.info(id) else { return };
         let Some(entry) = self.serving.entries.get_mut(&id) else { return };
         entry.grade = grade(&entry.host, true, served.source.ip(), Some(served.source));
-        let verdict = judge(&self.config.policy, entry);
-        log(entry, verdict, true);
+        let verdict = self.verdict_for(id, now);
+        self.log(id, verdict);
         self.look_up(id, out);
         self.notifier.promote(id, verdict, now.at);
         self.announce(id, out);
@@ -249,7 +194,7 @@ impl Core {
         let Some(served) = self.notifier.info(id) else { return };
         if let Some(entry) = self.serving.entries.get(&id)
             && entry.grade == WatcherGrade::Claimed
-            && self.config.policy.listed(&entry.who) == Some(Action::Allow)
+            && self.config.policy.may_allow(&entry.who)
             && let Err(host) = &entry.host
         {
             let query = self.endpoint.next_query();
@@ -268,8 +213,8 @@ impl Core {
         {
             entry.grade = WatcherGrade::Address;
             out.changed.insert(Key::Saved);
-            let verdict = judge(&self.config.policy, entry);
-            log(entry, verdict, true);
+            let verdict = self.verdict_for(id, now);
+            self.log(id, verdict);
             self.notifier.judge(id, verdict, now.at);
             self.announce(id, out);
         }
@@ -296,39 +241,6 @@ impl Core {
         }
     }
 
-    /// Puts another policy in force; every live subscription is judged by it at once (POL-15).
-    pub fn set_policy(&mut self, policy: Policy, now: Now, out: &mut Outbox) {
-        self.config.policy = policy;
-        let mut ids: Vec<ServedId> = self.serving.entries.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            // One that is not proven yet is judged when it is, and is nobody's news before (SEC-02).
-            let Some(served) = self.notifier.info(id).filter(|served| served.proven) else { continue };
-            let verdict = self.verdict_for(id);
-            if verdict == served.verdict {
-                continue;
-            }
-            if let Some(entry) = self.serving.entries.get_mut(&id) {
-                log(entry, verdict, true);
-                entry.since = now.wall;
-                if verdict == Verdict::Pending {
-                    entry.announced = false;
-                }
-            }
-            self.notifier.judge(id, verdict, now.at);
-            if self.notifier.is_known(id) {
-                self.announce(id, out);
-            }
-        }
-        out.changed.insert(Key::Watchers);
-        self.settle(now, out);
-    }
-
-    /// Returns the policy in force.
-    pub fn policy(&self) -> &Policy {
-        &self.config.policy
-    }
-
     /// Returns who watches us and who wants to, in the order of their names; ourselves left out.
     pub fn watchers(&self) -> Vec<Watcher> {
         let mut watchers: Vec<Watcher> = self
@@ -340,7 +252,7 @@ impl Core {
                     who: entry.who.clone(),
                     grade: entry.grade,
                     state: state_word(served.verdict),
-                    rule: entry.rule,
+                    rule: Arc::clone(&entry.rule),
                     since: entry.since,
                     expires_at: served.expires_at,
                     source: served.source,
@@ -360,7 +272,7 @@ impl Watcher {
             display_name: None,
             identity: self.grade,
             state: self.state.to_owned(),
-            reason: Some(self.rule.to_owned()),
+            reason: Some(self.rule.as_ref().to_owned()),
             since: Some(self.since),
             expires_in: Some(self.expires_at.since(now).as_secs()),
         }
@@ -381,26 +293,10 @@ fn grade(host: &Result<IpAddr, String>, proven: bool, source: IpAddr, notify_to:
     if proven && contact_agrees && *host == Ok(source) { WatcherGrade::Address } else { WatcherGrade::Claimed }
 }
 
-pub(super) fn judge(policy: &Policy, entry: &mut Entry) -> Verdict {
-    if entry.own {
-        // POL-20: known by the Call-ID and tag that we issued, not by what it claims.
-        entry.rule = "self";
-        return Verdict::Active(FULL);
-    }
-    let decision = policy.decide(&entry.who, entry.grade);
-    entry.rule = decision.rule;
-    match decision.action {
-        Action::Allow => Verdict::Active(FULL),
-        Action::Ask => Verdict::Pending,
-        Action::PoliteBlock => Verdict::Active(OFFLINE),
-        Action::Block => Verdict::Refuse(403),
-    }
-}
-
 /// POL-18: who, by which rule, with what result; never what was shown. Strangers who may not be who they say
 /// cannot fill the log.
-fn log(entry: &Entry, verdict: Verdict, proven: bool) {
-    let (watcher, rule, result) = (visible(&entry.who), entry.rule, state_word(verdict));
+pub(super) fn log(entry: &Entry, verdict: Verdict, proven: bool) {
+    let (watcher, rule, result) = (visible(&entry.who), &*entry.rule, state_word(verdict));
     if proven {
         info!(%watcher, rule, result, "judged a watcher");
     } else {
@@ -411,8 +307,8 @@ fn log(entry: &Entry, verdict: Verdict, proven: bool) {
 pub(super) fn state_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pending => "pending",
-        Verdict::Active(FULL) => "active",
-        Verdict::Active(_) => "polite-block",
+        Verdict::Active(view) if hides(view) => "polite-block",
+        Verdict::Active(_) => "active",
         Verdict::Refuse(_) => "terminated",
     }
 }

@@ -26,6 +26,10 @@ pub struct Published {
     /// Activities after the status's own; Available and Offline are sent without any (conformance MAP-12).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activities: Vec<Activity>,
+    /// The part of life that the user is in (RFC 4480 §3.11): `work`, `home`, or a word of the user's own. Rules may
+    /// go by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sphere: Option<String>,
     /// When this began to be so; written in whole seconds.
     pub timestamp: Timestamp,
     /// What the device is called, if the user wants to tell.
@@ -36,7 +40,8 @@ pub struct Published {
 impl Published {
     /// Makes a status without note, further activities and device.
     pub fn new(status: PresenceStatus, timestamp: Timestamp) -> Self {
-        Self { status, note: None, note_lang: None, activities: Vec::new(), timestamp, device: None }
+        let activities = Vec::new();
+        Self { status, note: None, note_lang: None, activities, sphere: None, timestamp, device: None }
     }
 
     /// Returns the note that goes out: the user's, else the status's own; cleaned for XML.
@@ -162,9 +167,15 @@ fn document(out: &mut String, published: &Published, identity: &Identity, open_w
     write_note(out, "note", note.as_deref(), lang)?;
     write!(out, "<timestamp>{timestamp}</timestamp></tuple>\r\n")?;
 
-    if !activities.is_empty() || note.is_some() {
+    let sphere = published.sphere.as_deref().map(clean_note).filter(|sphere| !sphere.is_empty());
+    if !activities.is_empty() || note.is_some() || sphere.is_some() {
         write!(out, "<dm:person id=\"{}\">", escape_attribute(person_id))?;
         write_activities(out, &activities)?;
+        match sphere.as_deref() {
+            Some(known @ ("home" | "work")) => write!(out, "<rpid:sphere><rpid:{known}/></rpid:sphere>")?,
+            Some(own) => write!(out, "<rpid:sphere>{}</rpid:sphere>", escape_text(own))?,
+            None => {}
+        }
         write_note(out, "dm:note", note.as_deref(), lang)?;
         write!(out, "<dm:timestamp>{timestamp}</dm:timestamp></dm:person>\r\n")?;
     }

@@ -280,6 +280,11 @@ impl Notifier {
         self.slab.iter().filter(|(_, served)| served.is_lasting()).map(|(id, served)| served.info(ServedId(id)))
     }
 
+    /// Returns whether somebody is shown this view.
+    pub fn is_seen(&self, view: View) -> bool {
+        self.by_view.range((view, 0)..=(view, u32::MAX)).next().is_some()
+    }
+
     /// The state behind a view changed: whoever sees it is to hear of it.
     pub fn changed(&mut self, view: View, now: Instant) {
         let ids: Vec<u32> = self.by_view.range((view, 0)..=(view, u32::MAX)).map(|(_, id)| *id).collect();
