@@ -15,6 +15,7 @@ pub mod policy;
 pub mod rpid;
 pub mod status;
 pub mod text;
+pub mod winfo;
 pub mod xml;
 
 pub use event::{PresenceEvent, PresentityState};
