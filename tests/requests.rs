@@ -170,7 +170,7 @@ fn sec_14_only_what_is_configured_is_answered_and_only_product_and_minor_version
         assert_eq!(header(text, "Server"), None);
         assert_eq!(text.matches("sippresence/").count(), usize::from(text != &ok));
     }
-    for package in ["dialog", "presence.winfo", "Presence", "message-summary"] {
+    for package in ["dialog", "presence.winfo.winfo", "Presence", "message-summary"] {
         let mut bench = Bench::new();
         bench.udp(ALICE, &SUBSCRIBE.replace("Event: presence", &format!("Event: {package}")));
         let refusal = bench.only();

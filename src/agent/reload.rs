@@ -118,6 +118,7 @@ async fn put_accounts(shared: &Arc<Shared>, now: &Configured, policy: &Policy) -
         device: device.as_deref(),
         crashed: false,
         quiet: false,
+        stays: true,
         traced_as: None,
     };
     let wanted = accounts_of(&settings);

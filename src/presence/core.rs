@@ -6,6 +6,7 @@
 
 mod linked;
 mod probing;
+mod remembering;
 mod route;
 mod saving;
 mod serving;
@@ -13,6 +14,7 @@ mod uplink;
 mod vouched;
 mod watched;
 mod watching;
+mod winfo;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -25,7 +27,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 
-use self::{probing::Probing, serving::Serving, uplink::Uplink, watching::Watching};
+use self::{
+    probing::Probing, remembering::Remembering, serving::Serving, uplink::Uplink, watching::Watching, winfo::AtServer,
+};
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
     pidf::{Identity, Published},
@@ -60,6 +64,7 @@ pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
 pub use vouched::Vouched;
 pub use watching::{Subscribing, WatchId};
+pub use winfo::WATCHER_INFO;
 
 /// The presence event package (RFC 3856).
 pub const PRESENCE: EventPackage = EventPackage { name: "presence", content_type: "application/pidf+xml" };
@@ -230,6 +235,8 @@ pub struct Core {
     probing: Probing,
     watching: Watching,
     serving: Serving,
+    at_server: AtServer,
+    remembering: Remembering,
     /// Whom connections that others opened have proved to be.
     vouched: HashMap<ConnId, Vouched>,
     own: Arc<OwnPresence>,
@@ -281,6 +288,8 @@ impl Core {
             probing: Probing::default(),
             watching: Watching::default(),
             serving: Serving::new(now.wall),
+            at_server: AtServer::default(),
+            remembering: Remembering::default(),
             vouched: HashMap::new(),
             own: Arc::new(own),
             linked: Arc::default(),
@@ -350,6 +359,8 @@ impl Core {
         self.follow_subscriptions(now, out);
         self.follow_watchers(now, out);
         self.follow_server(now, out);
+        self.ask_again(now, out);
+        self.follow_history(now, out);
         if self.notifier.take_unsaved() | self.endpoint.take_realm_news() {
             out.changed.insert(Key::Saved);
         }
@@ -463,7 +474,9 @@ impl Core {
     pub fn deadline(&self) -> Option<Instant> {
         let t1 = self.config.timing.t1;
         let (endpoint, uplink) = (self.endpoint.deadline(), self.uplink.deadline());
-        [endpoint, uplink, self.subscriber.deadline(), self.notifier.deadline(t1)].into_iter().flatten().min()
+        let (forgets, asks) = (self.remembering.deadline(), self.at_server.deadline());
+        let timers = [endpoint, uplink, self.subscriber.deadline(), self.notifier.deadline(t1), forgets, asks];
+        timers.into_iter().flatten().min()
     }
 
     /// Returns what was dropped in silence so far.

@@ -8,6 +8,7 @@ pub mod buddy;
 pub mod core;
 pub mod event;
 pub mod explain;
+pub mod history;
 pub mod holds;
 pub mod info;
 pub mod pidf;

@@ -75,6 +75,9 @@ pub struct Linked {
     /// Our binding; none where we do not register.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Link>,
+    /// Why the server does not tell who watches us there; none while it does, or where it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watcher_info: Option<Link>,
 }
 
 impl Core {
@@ -121,6 +124,7 @@ impl Core {
             Arc::make_mut(&mut self.linked).registration = Some(Link::of("trying"));
         }
         self.publish_at_server(server, now, out);
+        self.ask_who_watches(server, now, out);
         out.changed.insert(Key::Server);
     }
 
@@ -203,6 +207,7 @@ impl Core {
         if let Some(registration) = &mut self.uplink.registration {
             registration.unregister(&mut step);
         }
+        self.ask_no_more(now, out);
     }
 
     /// Returns what the server keeps of ours, to be modified by the next run (PUB-20).

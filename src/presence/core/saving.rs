@@ -12,7 +12,11 @@ use super::{
     serving::{Entry, host_of, judge, state_word},
 };
 use crate::{
-    presence::{event::WatcherGrade, policy::canonical},
+    presence::{
+        event::{Via, WatcherGrade},
+        history::Person,
+        policy::canonical,
+    },
     sip::{
         events::{
             notifier::{NotRestored, SavedSubscription, Telling, Verdict},
@@ -34,6 +38,9 @@ pub struct SavedServing {
     pub offline_since: Timestamp,
     /// The watchers.
     pub watchers: Vec<SavedWatcher>,
+    /// Who watched us, or wanted to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Person>,
     /// What our server keeps of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<SavedPublication>,
@@ -63,34 +70,39 @@ struct Lenient {
     hidden_since: Timestamp,
     offline_since: Timestamp,
     #[serde(default)]
-    watchers: Vec<Readable>,
+    watchers: Vec<Readable<SavedWatcher>>,
+    #[serde(default)]
+    history: Vec<Readable<Person>>,
     #[serde(default)]
     publication: Option<SavedPublication>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Readable {
-    Watcher(Box<SavedWatcher>),
+enum Readable<T> {
+    Entry(Box<T>),
     Other(IgnoredAny),
+}
+
+/// Returns those that could be read.
+fn readable<T>(entries: Vec<Readable<T>>) -> Vec<T> {
+    let entries = entries.into_iter().filter_map(|entry| match entry {
+        Readable::Entry(entry) => Some(*entry),
+        Readable::Other(_) => None,
+    });
+    entries.collect()
 }
 
 impl From<Lenient> for SavedServing {
     fn from(read: Lenient) -> Self {
         let all = read.watchers.len();
-        let watchers: Vec<SavedWatcher> = read
-            .watchers
-            .into_iter()
-            .filter_map(|entry| match entry {
-                Readable::Watcher(watcher) => Some(*watcher),
-                Readable::Other(_) => None,
-            })
-            .collect();
+        let watchers = readable(read.watchers);
         let unreadable = all - watchers.len();
         Self {
             hidden_since: read.hidden_since,
             offline_since: read.offline_since,
             watchers,
+            history: readable(read.history),
             publication: read.publication,
             unreadable,
         }
@@ -130,6 +142,7 @@ impl Core {
             hidden_since: self.serving.hidden_since,
             offline_since: self.serving.offline_since,
             watchers: watchers.collect(),
+            history: self.watcher_history(now),
             publication: self.publication_to_save(now),
             unreadable: 0,
         }
@@ -145,6 +158,7 @@ impl Core {
         self.serving.hidden_since = saved.hidden_since.min(now.wall);
         self.serving.offline_since = saved.offline_since.min(now.wall);
         self.saved_publication.clone_from(&saved.publication);
+        self.remembering.history.restore(saved.history.iter().cloned(), now.wall);
         let mut restored = Restored { damaged: saved.unreadable, ..Restored::default() };
         for watcher in &saved.watchers {
             match self.restore_watcher(watcher, crashed, now, out) {
@@ -155,6 +169,9 @@ impl Core {
                 Err(NotRestored::Damaged) => restored.damaged += 1,
             }
         }
+        self.remembering.history.all_are_back(Via::Direct, now.wall);
+        self.decide_about_absent(now);
+        self.restore_at_server(now, out);
         let Restored { kept, expired, elsewhere, no_room, damaged } = restored;
         if damaged > 0 {
             warn!(damaged, "saved watchers that cannot be read were dropped");
@@ -185,6 +202,7 @@ impl Core {
             own: false,
             expires: saved.expires,
             announced: false,
+            remembered: None,
         };
         let verdict = judge(&self.config.policy, &mut entry);
         let news = state_word(verdict) != saved.state;
@@ -200,7 +218,9 @@ impl Core {
         self.serving.entries.insert(id, entry);
         // Who waits for us is new to whoever reads our events; who is served as before is not.
         if news || verdict == Verdict::Pending {
-            self.announce(id, out);
+            self.announce(id, now, out);
+        } else {
+            self.remember(id, now);
         }
         self.look_up(id, out);
         Ok(())

@@ -256,7 +256,7 @@ impl Subscriber {
 }
 
 /// The event packages that a NOTIFY may bear.
-const KNOWN_PACKAGES: [&str; 1] = ["presence"];
+const KNOWN_PACKAGES: [&str; 2] = ["presence", "presence.winfo"];
 
 struct NotifyRefusal {
     code: u16,
