@@ -248,7 +248,7 @@ impl Drop for Kamailio {
 
 impl Kamailio {
     /// Makes a home with accounts at this server, the first of them the usual one.
-    fn home(&self, accounts: &[&str], more: &str) -> Home {
+    pub(super) fn home(&self, accounts: &[&str], more: &str) -> Home {
         self.home_with(accounts, "", more)
     }
 
@@ -303,14 +303,14 @@ impl Kamailio {
 }
 
 /// Returns exit code, stdout and stderr of our program.
-fn ended(home: &Home, arguments: &[&str]) -> (i32, String, String) {
+pub(super) fn ended(home: &Home, arguments: &[&str]) -> (i32, String, String) {
     let output = home.command(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 /// An agent that a command started; it is told to end when its test does.
-struct AgentOf<'a>(&'a Home);
+pub(super) struct AgentOf<'a>(pub(super) &'a Home);
 
 impl Drop for AgentOf<'_> {
     fn drop(&mut self) {
@@ -320,7 +320,7 @@ impl Drop for AgentOf<'_> {
 }
 
 impl AgentOf<'_> {
-    fn kill(&self) {
+    pub(super) fn kill(&self) {
         let status: Value = serde_json::from_str(&self.0.run(&["agent", "status", "--json"])).unwrap();
         let pid = Pid::from_raw(i32::try_from(status["pid"].as_i64().unwrap()).unwrap());
         kill(pid, Signal::SIGKILL).unwrap();
@@ -331,7 +331,7 @@ impl AgentOf<'_> {
     }
 }
 
-fn watch(home: &Home, target: &str) -> Process {
+pub(super) fn watch(home: &Home, target: &str) -> Process {
     Process::start(&mut home.command(&["watch", "--json", target]))
 }
 

@@ -14,6 +14,7 @@ mod outbound;
 mod screen;
 mod sipp;
 mod support;
+mod winfo;
 mod xcap;
 
 use std::io::Write;
@@ -30,6 +31,7 @@ fn main() {
         (Peer::find_kamailio(), kamailio::TESTS),
         (Peer::find_kamailio(), outbound::TESTS),
         (Peer::find_kamailio(), xcap::TESTS),
+        (Peer::find_kamailio(), winfo::TESTS),
         (Peer::find_baresip().and_then(|_| Peer::find_kamailio()), kamailio::WITH_BARESIP),
         (Peer::find_dnsmasq(), dnsmasq::TESTS),
     ];

@@ -17,9 +17,9 @@ use super::{
 pub(crate) const TESTS: &[Test] = &[("kamailio::keeps_a_users_documents_by_xcap", keeps)];
 
 /// Another client than ours: one request on one connection, with digest when the server asks for it.
-struct Other<'a> {
-    server: &'a Kamailio,
-    user: &'a str,
+pub(super) struct Other<'a> {
+    pub(super) server: &'a Kamailio,
+    pub(super) user: &'a str,
 }
 
 /// What the server says.
@@ -42,7 +42,7 @@ impl Other<'_> {
     }
 
     #[track_caller]
-    fn put(&self, auid: &str, body: &str) {
+    pub(super) fn put(&self, auid: &str, body: &str) {
         let answer = self.ask("PUT", &self.path(auid), "", body);
         assert!(matches!(answer.code, 200 | 201), "{answer:?}");
     }
