@@ -508,8 +508,11 @@ fn mended_password(peer: &Peer) {
     std::fs::write(&config, text).unwrap();
     let write = |user: &str, password: &str| std::fs::write(alice.path(&format!("{user}.pw")), password).unwrap();
     let _agent = AgentOf(&alice);
+    // Both are asked for as the agent starts: each server is asked who watches.
     for user in ["alice", "carol"] {
         write(user, "wrong\n");
+    }
+    for user in ["alice", "carol"] {
         let (code, _, err) = ended(&alice, &["-a", user, "set", "busy"]);
         assert_eq!(code, 4, "{user}: {err}");
         assert!(server.tags(user).is_empty());

@@ -93,6 +93,14 @@ fn readable<T>(entries: Vec<Readable<T>>) -> Vec<T> {
     entries.collect()
 }
 
+impl SavedServing {
+    /// Leaves what outlives a goodbye: nobody watches us any more, and who did is remembered.
+    #[must_use]
+    pub fn after_goodbye(self, now: Timestamp) -> Self {
+        Self { hidden_since: now, offline_since: now, watchers: Vec::new(), publication: None, ..self }
+    }
+}
+
 impl From<Lenient> for SavedServing {
     fn from(read: Lenient) -> Self {
         let all = read.watchers.len();
