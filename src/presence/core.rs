@@ -4,6 +4,7 @@
 //! through an [`Outbox`]. It never waits, reads no clock and holds no socket, so every hour of its life can be
 //! tested in microseconds.
 
+mod informing;
 mod linked;
 mod probing;
 mod remembering;
@@ -28,7 +29,8 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 
 use self::{
-    probing::Probing, remembering::Remembering, serving::Serving, uplink::Uplink, watching::Watching, winfo::AtServer,
+    informing::Informing, probing::Probing, remembering::Remembering, serving::Serving, uplink::Uplink,
+    watching::Watching, winfo::AtServer,
 };
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
@@ -43,7 +45,7 @@ use crate::sip::{
     effect::{Effect, QueryId},
     endpoint::{Counters, Endpoint, EndpointConfig, Event, contact_uri},
     events::{
-        EventPackage, Step, User,
+        ALLOW_EVENTS, EventPackage, Step, User,
         notifier::{Notifier, NotifierConfig},
         publisher::SavedPublication,
         subscriber::Subscriber,
@@ -235,6 +237,7 @@ pub struct Core {
     probing: Probing,
     watching: Watching,
     serving: Serving,
+    informing: Informing,
     at_server: AtServer,
     remembering: Remembering,
     /// Whom connections that others opened have proved to be.
@@ -262,7 +265,7 @@ impl Core {
             locals: config.locals.clone(),
             tls: config.tls.clone(),
             transports: locate::TRANSPORTS,
-            allow_events: PRESENCE.name,
+            allow_events: ALLOW_EVENTS,
             accept: PRESENCE.content_type,
         };
         let mut endpoint = Endpoint::new(endpoint, rng);
@@ -273,6 +276,7 @@ impl Core {
             max_subscriptions: config.max_subscriptions,
             rate: NOTIFY_RATE,
             account,
+            user: User::Notifier,
         };
         let mut subscriber = Subscriber::default();
         subscriber.lenient = config.lenient;
@@ -288,6 +292,7 @@ impl Core {
             probing: Probing::default(),
             watching: Watching::default(),
             serving: Serving::new(now.wall),
+            informing: Informing::new(config.min_expires, account),
             at_server: AtServer::default(),
             remembering: Remembering::default(),
             vouched: HashMap::new(),
@@ -355,12 +360,17 @@ impl Core {
         self.subscriber.tick(&mut step);
         self.uplink.tick(&mut step);
         self.notifier.tick(now.at, self.config.timing.t1);
+        self.informing.notifier.tick(now.at, self.config.timing.t1);
         self.follow_failures(now, out);
         self.follow_subscriptions(now, out);
         self.follow_watchers(now, out);
+        self.follow_informing();
         self.follow_server(now, out);
         self.ask_again(now, out);
         self.follow_history(now, out);
+        if out.changed.contains(&Key::Watchers) {
+            self.inform(now);
+        }
         if self.notifier.take_unsaved() | self.endpoint.take_realm_news() {
             out.changed.insert(Key::Saved);
         }
@@ -374,6 +384,7 @@ impl Core {
                     subscriber.failed(id, attempt, failure, &mut step);
                 }
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
+                User::WatcherInfo(id, attempt) => self.informing.notifier.failed(id, attempt, &failure),
                 User::Publisher(..) | User::Registration(..) => {
                     let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                     self.uplink.failed(user, failure, &mut step);
@@ -402,6 +413,7 @@ impl Core {
                     subscriber.renumber(id, attempt, &mut step)
                 }
                 User::Notifier(id, attempt) => self.notifier.renumber(id, attempt),
+                User::WatcherInfo(id, attempt) => self.informing.notifier.renumber(id, attempt),
                 User::Publisher(..) | User::Registration(..) => self.uplink.renumber(user),
                 User::Probe(id, attempt) => self.probing.renumber(id, attempt),
             };
@@ -431,6 +443,9 @@ impl Core {
                         self.subscriber.response(id, attempt, flow, &message, &mut step);
                     }
                     User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
+                    User::WatcherInfo(id, attempt) => {
+                        self.informing.notifier.response(id, attempt, &message, &mut step);
+                    }
                     User::Publisher(..) | User::Registration(..) => {
                         self.uplink.response(user, flow, &message, &mut step);
                     }
@@ -462,12 +477,13 @@ impl Core {
         let Self { notifier, endpoint, serving, own, identity, config, .. } = self;
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
         notifier.pump(limit, &mut step, |view| serving.body(view, own, identity, config.open_when));
+        self.pump_informing(limit, now, out);
         self.settle(now, out);
     }
 
     /// Returns whether NOTIFYs wait and may go.
     pub fn wants_pump(&self) -> bool {
-        self.notifier.wants_pump()
+        self.notifier.wants_pump() || self.informing.notifier.wants_pump()
     }
 
     /// Returns when the next [`Input::Tick`] is due.
@@ -475,7 +491,8 @@ impl Core {
         let t1 = self.config.timing.t1;
         let (endpoint, uplink) = (self.endpoint.deadline(), self.uplink.deadline());
         let (forgets, asks) = (self.remembering.deadline(), self.at_server.deadline());
-        let timers = [endpoint, uplink, self.subscriber.deadline(), self.notifier.deadline(t1), forgets, asks];
+        let (serves, informs) = (self.notifier.deadline(t1), self.informing_deadline());
+        let timers = [endpoint, uplink, self.subscriber.deadline(), serves, informs, forgets, asks];
         timers.into_iter().flatten().min()
     }
 
@@ -562,6 +579,7 @@ impl Core {
     pub fn go_offline(&mut self, now: Now, out: &mut Outbox) {
         self.serving.going_offline(&self.own, now.wall);
         self.notifier.go_offline(now.at);
+        self.informing.notifier.go_offline(now.at);
         self.end_all_watches(now, out);
         self.leave_server(now, out);
         self.settle(now, out);
@@ -569,7 +587,7 @@ impl Core {
 
     /// Returns whether a goodbye is still unanswered; goes through everything that is under way.
     pub fn is_busy(&self) -> bool {
-        self.endpoint.unanswered() > 0 || self.notifier.wants_pump() || !self.subscriber.is_empty()
+        self.endpoint.unanswered() > 0 || self.wants_pump() || !self.subscriber.is_empty()
     }
 
     /// Returns the newest state of what is watched.

@@ -284,11 +284,6 @@ impl<U: Copy> Endpoint<U> {
         self.config.transports
     }
 
-    /// Returns the event packages that others may ask us for, as Allow-Events has them.
-    pub fn allow_events(&self) -> &'static str {
-        self.config.allow_events
-    }
-
     /// Returns our addresses.
     pub fn locals(&self) -> &[SocketAddr] {
         &self.config.locals

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tracing::{debug, info};
 
-use super::{Cached, Core, Key, Now, Outbox, OwnPresence, PresenceEvent, Step};
+use super::{Cached, Core, Key, Now, Outbox, OwnPresence, PresenceEvent, Step, WATCHER_INFO};
 use crate::{
     presence::{
         event::{Via, WatcherGrade, WatcherInfo},
@@ -142,6 +142,9 @@ impl Core {
         now: Now,
         out: &mut Outbox,
     ) {
+        if message.event().ok().flatten().is_some_and(|event| event.package == WATCHER_INFO.name) {
+            return self.informing_asked(request, flow, message, now, out);
+        }
         let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
         let Some(subscribe) = self.notifier.examine(request, flow, message, &mut step) else { return };
         match subscribe {
@@ -196,7 +199,7 @@ impl Core {
     }
 
     /// NOT-31: whether a request-URI means us.
-    fn is_me(&self, target: &UriRef<'_>) -> bool {
+    pub(super) fn is_me(&self, target: &UriRef<'_>) -> bool {
         let me = self.config.address.as_ref();
         let host = target.host_text().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
         let own_host = match target.host() {
@@ -230,6 +233,7 @@ impl Core {
                 Report::Ended { id, proven, ending, .. } => {
                     let Some(entry) = self.serving.entries.remove(&id) else { continue };
                     self.part(entry.remembered.as_ref(), now);
+                    self.informing.ended(id, ending);
                     // What never proved to be anybody, or found no place, is nobody's news (SEC-02).
                     if proven && ending != Ending::Dropped {
                         debug!(watcher = %visible(&entry.who), ?ending, "subscription to us ended");
@@ -330,6 +334,7 @@ impl Core {
                 }
             }
             self.notifier.judge(id, verdict, now.at);
+            self.informing.decided(id);
             if self.notifier.is_known(id) {
                 self.announce(id, now, out);
             } else {

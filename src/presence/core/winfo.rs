@@ -164,6 +164,10 @@ impl Core {
     /// Takes what a NOTIFY of the server brought.
     pub(super) fn watchers_told(&mut self, notified: &Notified<'_>, now: Now, out: &mut Outbox) {
         let (Notice::Active | Notice::Terminated(_), Some(body)) = (notified.state, notified.body) else { return };
+        // A server that only passes requests on would have us tell ourselves what we know.
+        if self.informing.tells_itself() {
+            return;
+        }
         let document = match Document::parse(body, notified.charset.as_deref()) {
             Ok(document) => document,
             Err(error) => {
