@@ -144,7 +144,16 @@ impl Session {
                 Err(error) => Reply::error(2, format!("the buddy list stays as it was: {error}")),
             },
             Request::Watchers { history } => self.watchers(shared, history).await,
-            Request::Decide { who, list } => files::decide(shared, &who, list.as_deref()).await,
+            Request::Decide { who, list } => {
+                let reply = files::decide(shared, &who, list.as_deref()).await;
+                if list.is_none() && reply.is_ok() {
+                    let forgotten = forget(shared, &who).await;
+                    if !forgotten.is_ok() {
+                        return forgotten;
+                    }
+                }
+                reply
+            }
             Request::Resumed {} => {
                 for seat in shared.kept.seats().iter() {
                     if let Err(error) = seat.client().await.resumed().await {
@@ -236,6 +245,19 @@ fn and(before: Reply, next: Reply) -> Reply {
         return Reply { ended: before.ended + next.ended, ..before };
     }
     next
+}
+
+/// Forgets who is on no list any more and is not there: nor does it wait for a decision.
+async fn forget(shared: &Shared, who: &[String]) -> Reply {
+    for seat in shared.kept.seats().iter() {
+        let client = seat.client().await;
+        for who in who {
+            if let Err(error) = client.forget_watcher(who).await {
+                return refuse(&error);
+            }
+        }
+    }
+    Reply::ok()
 }
 
 /// Gives a hold back to its holder, at every account that has it.

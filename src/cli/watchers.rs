@@ -1,16 +1,14 @@
 //! `watchers`: who watches me, and who may.
 
+mod history;
+
 use super::{
     Context, Exit, Failed,
     args::{Watchers, WatchersCommand},
     looking::{agent, ask},
 };
 use crate::{
-    client::{WatcherInfo, shown},
-    config::{
-        List, PolicyFile,
-        identity::{IdentityError, normalize},
-    },
+    config::{List, PolicyFile, identity::normalize},
     control::Request,
 };
 
@@ -19,7 +17,7 @@ pub(super) async fn run(context: &Context, args: Watchers) -> Result<Exit, Faile
     match args.command.unwrap_or(WatchersCommand::List) {
         WatchersCommand::List => list(context, false).await,
         WatchersCommand::Pending => list(context, true).await,
-        WatchersCommand::History { who } => history(context, &who).await,
+        WatchersCommand::History { who } => history::run(context, &who).await,
         WatchersCommand::Allow(who) => decide(context, who.who, Some(List::Allow), "may see you").await,
         WatchersCommand::PoliteBlock(who) => {
             decide(context, who.who, Some(List::PoliteBlock), "sees you as offline").await
@@ -33,33 +31,12 @@ async fn list(context: &Context, pending: bool) -> Result<Exit, Failed> {
     let mut agent = agent(context).await?.ok_or_else(Failed::no_agent)?;
     let mut watchers = ask(&mut agent, &Request::Watchers { history: false }, context).await?.watchers;
     if pending {
-        watchers.retain(WatcherInfo::waits);
+        watchers.retain(crate::control::WatcherInfo::waits);
     }
     if watchers.is_empty() {
         context.output.tell(if pending { "nobody waits for your approval" } else { "nobody watches you" });
     }
     Ok(context.output.watchers(&watchers).map_or_else(Into::into, |()| Exit::Done))
-}
-
-/// Shows who is remembered; with names, all that is known of those.
-async fn history(context: &Context, who: &[String]) -> Result<Exit, Failed> {
-    let usage = |error: IdentityError| Failed::new(Exit::Usage, error.to_string());
-    let names: Vec<String> = who.iter().map(|who| normalize(who).map_err(usage)).collect::<Result<_, _>>()?;
-    let mut agent = agent(context).await?.ok_or_else(Failed::no_agent)?;
-    let mut people = ask(&mut agent, &Request::Watchers { history: true }, context).await?.watchers;
-    if names.is_empty() {
-        if people.is_empty() {
-            context.output.tell("nobody watched you");
-        }
-        return Ok(context.output.watchers(&people).map_or_else(Into::into, |()| Exit::Done));
-    }
-    people.retain(|person| names.contains(&person.who));
-    let unknown = names.iter().find(|name| people.iter().all(|person| person.who != **name));
-    if let Some(unknown) = unknown {
-        let name = shown::address(unknown);
-        return Err(Failed::new(Exit::NoSuchUser, format!("{name} is not remembered: they never watched you")));
-    }
-    Ok(context.output.people(&people).map_or_else(Into::into, |()| Exit::Done))
 }
 
 /// Writes a decision down; a running agent puts it in force at once.

@@ -1,6 +1,6 @@
 //! Watcher information: who watches a resource, as a document (RFC 3857, RFC 3858).
 //!
-//! Read leniently, within the limits of [`xml`], and written strictly. A document may be partial; what a row of them
+//! Read leniently, within the limits of [`xml`](super::xml), and written strictly. A document may be partial; what a row of them
 //! says together is kept by a [`Table`]. Who may have one, and what is done about a watcher, is left to others.
 
 mod table;

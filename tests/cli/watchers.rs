@@ -120,3 +120,23 @@ fn wic_01_a_server_that_does_not_tell_who_watches_is_named_and_costs_nothing() {
     assert_eq!(home.run(&["set", "away"]).code, 0);
     wait_until("it is published all the same", || server.has("alice", ">away<") + server.has("alice", "away/") > 0);
 }
+
+#[test]
+fn win_04_who_waits_is_not_forgotten_by_a_status_that_is_set_without_an_agent() {
+    let (server, alice, bob) = (Server::start(), Home::new("alice"), Home::new("bob"));
+    alice.config(&format!(
+        "[agent]\nport = {}\n[account.work]\naddress = \"sip:alice@sip.test\"\n\
+         outbound_proxy = \"sip:127.0.0.1:{}\"\n",
+        alice.port, server.port
+    ));
+    alice.run(&["set", "busy"]);
+    let mut watch = Running::start(bob.command(&["watch", &alice.address()]));
+    watch.line(&["pending"]);
+    alice.run(&["agent", "stop"]);
+    let set = alice.run(&["set", "away", "--no-agent"]);
+    assert_eq!(set.code, 0, "{set:?}");
+    alice.run(&["agent", "start"]);
+    watch.signal(nix::sys::signal::Signal::SIGTERM);
+    watch.wait();
+    assert!(watchers(&alice, &["history"]).starts_with("bob@127.0.0.1  waits for your approval"));
+}

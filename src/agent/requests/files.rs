@@ -29,25 +29,20 @@ pub(super) async fn decide(shared: &Shared, who: &[String], list: Option<&str>) 
     let _deciding = shared.deciding.lock().await;
     let written = tokio::task::spawn_blocking(move || {
         let mut file = PolicyFile::load(&path).map_err(|error| error.to_string())?;
-        for name in &names {
+        for name in names {
             file = match list {
-                Some(list) => PolicyFile::set(&path, name, list),
-                None => PolicyFile::forget(&path, name),
+                Some(list) => PolicyFile::set(&path, &name, list),
+                None => PolicyFile::forget(&path, &name),
             }
             .map_err(|error| error.to_string())?;
         }
-        Ok::<_, String>((file, names))
+        Ok::<_, String>(file)
     })
     .await;
     match written {
-        Ok(Ok((file, names))) => {
+        Ok(Ok(file)) => {
             let require = *lock(&shared.require);
-            let forgotten = if list.is_none() { names } else { Vec::new() };
-            let done = async {
-                put_in_force(shared, &policy_of(&file, require)).await?;
-                forget(shared, &forgotten).await
-            };
-            match done.await {
+            match put_in_force(shared, &policy_of(&file, require)).await {
                 Ok(()) => Reply::ok(),
                 Err(error) => refuse(&error),
             }
@@ -55,17 +50,6 @@ pub(super) async fn decide(shared: &Shared, who: &[String], list: Option<&str>) 
         Ok(Err(reason)) => Reply::error(2, reason),
         Err(_) => Reply::error(70, "the policy could not be written: a bug of ours"),
     }
-}
-
-/// Whoever is on no list any more, and is not there, does not wait for a decision either.
-async fn forget(shared: &Shared, names: &[String]) -> Result<(), ClientError> {
-    for seat in shared.kept.seats().iter() {
-        let client = seat.client().await;
-        for name in names {
-            client.forget_watcher(name).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Every account goes by the same policy.
