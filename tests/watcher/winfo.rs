@@ -3,13 +3,13 @@
 use std::{fmt::Write as _, time::Duration};
 
 use sippresence::presence::{
-    FailureCode, PresenceEvent,
+    FailureCode, PresenceEvent, PresenceStatus,
     core::{CoreConfig, Key, Server},
     event::{Via, WatcherGrade},
     history::Stand,
 };
 
-use crate::world::{ALICE, Msg, Script, config, secs};
+use crate::world::{ALICE, Msg, Script, config, credentials, secs};
 
 const SIX_HOURS: Duration = secs(6 * 3600);
 
@@ -225,6 +225,29 @@ fn wic_01_a_server_that_is_down_is_no_refusal_and_is_asked_again_soon() {
     script.expect("200");
     assert_eq!(listed(&script), []);
     assert_eq!(script.core.linked().watcher_info.as_ref().unwrap().state, "refused");
+}
+
+#[test]
+fn wic_01_a_server_that_did_not_know_us_is_asked_again_once_it_takes_what_we_publish() {
+    let mut script = Script::new(CoreConfig { credentials: Some(credentials()), ..account() });
+    script.act(sippresence::presence::core::Core::begin);
+    let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\n";
+    let sub = script.expect("SUBSCRIBE");
+    script.answer_with(&sub, "401 Unauthorized", challenge);
+    script.tell(Err("the keyring is locked"));
+    let linked = script.core.linked();
+    assert_eq!(linked.watcher_info.as_ref().unwrap().code, Some(FailureCode::Sip(401)));
+    script.advance(secs(600));
+    script.nothing();
+    // It is unlocked for a status.
+    script.publish(PresenceStatus::Busy, None);
+    let publish = script.expect("PUBLISH");
+    script.answer_with(&publish, "401 Unauthorized", challenge);
+    script.tell(Ok("secret"));
+    let publish = script.expect("PUBLISH");
+    script.answer_with(&publish, "200 OK", "SIP-ETag: e1\nExpires: 3600\n");
+    let again = script.wait(secs(1));
+    assert_eq!((again.header("Event"), again.tag("To")), ("presence.winfo", ""));
 }
 
 #[test]

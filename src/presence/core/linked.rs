@@ -226,7 +226,10 @@ impl Core {
             Some((update, on_its_way(publisher, now)))
         }) {
             let link = match update {
-                publisher::Update::Published { expires_at, current: true } => Link::standing(wall(expires_at)),
+                publisher::Update::Published { expires_at, current: true } => {
+                    self.at_server.welcomed(now);
+                    Link::standing(wall(expires_at))
+                }
                 // The newest one follows.
                 publisher::Update::Published { current: false, .. } | publisher::Update::Lapsed => on_its_way,
                 publisher::Update::Unconfirmed => Link::of("unsure"),

@@ -21,6 +21,7 @@ use crate::{
         winfo::{self, Document, Merged, Status, Table},
     },
     sip::{
+        endpoint::Failure,
         events::{
             Cause, EventPackage,
             subscriber::{Notice, Notified, SubscriptionId, Update, Wish},
@@ -48,6 +49,8 @@ pub(super) struct AtServer {
     people: BTreeMap<String, Known>,
     /// When a server that refused is asked again.
     again_at: Option<Instant>,
+    /// It refused because it did not know who we are.
+    unknown: bool,
     /// When it was, or is to be, refreshed for a gap.
     refreshed_at: Option<Instant>,
 }
@@ -66,6 +69,13 @@ struct Known {
 impl AtServer {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.again_at
+    }
+
+    /// The server took something else of ours: it knows who we are by now.
+    pub(super) fn welcomed(&mut self, now: Now) {
+        if self.unknown {
+            (self.unknown, self.again_at) = (false, Some(now.at));
+        }
     }
 
     /// Returns everybody of whom the server tells, as watchers of ours.
@@ -141,7 +151,7 @@ impl Core {
 
     /// Ends the question in good order; what is known stays.
     pub(super) fn ask_no_more(&mut self, now: Now, out: &mut Outbox) {
-        self.at_server.again_at = None;
+        (self.at_server.again_at, self.at_server.unknown) = (None, false);
         if let Some(id) = self.at_server.subscription.take() {
             let (subscriber, mut step) = self.subscriber_step(now, out);
             subscriber.unsubscribe(id, &mut step);
@@ -220,6 +230,8 @@ impl Core {
         self.ask_no_more(now, out);
         let again_at = now.at + AGAIN_AFTER;
         self.at_server.again_at = Some(again_at);
+        self.at_server.unknown =
+            matches!(cause, Some(Cause::Unauthorized { .. } | Cause::NoAnswer(Failure::Unauthorized { .. })));
         self.at_server.table.clear();
         self.take_watchers(BTreeMap::new(), now, out);
         let link = Link {
