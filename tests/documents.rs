@@ -11,8 +11,8 @@ use sippresence::{
     presence::{
         core::Now,
         event::{
-            FreshnessWord, Kind, LayerKind, Line, PresentityState, Previous, SinceFrom, SubscriptionInfo, WatcherGrade,
-            WatcherInfo,
+            FreshnessWord, Kind, LayerKind, Line, PresentityState, Previous, SinceFrom, SubscriptionInfo, Via,
+            WatcherGrade, WatcherInfo,
         },
         holds::{Hold, Holds, Lasts},
         info::{FailureCode, Freshness, PresenceInfo},
@@ -526,13 +526,19 @@ fn every_kind_of_line_holds_against_the_json_schema() {
     check(&line);
     for identity in [WatcherGrade::Claimed, WatcherGrade::Address, WatcherGrade::Verified] {
         let watcher = WatcherInfo {
-            who: "sip:carol@example.com".into(),
+            via: if identity == WatcherGrade::Verified { Via::Server } else { Via::Direct },
             display_name: Some("Carol".into()),
-            identity,
-            state: if identity == WatcherGrade::Claimed { "polite-block".into() } else { "pending".into() },
             reason: Some("approved".into()),
             since: Some(now()),
+            decided_at: Some(now()),
+            first_seen: Some(now()),
+            last_seen: Some(now()),
             expires_in: Some(3600),
+            ..WatcherInfo::new(
+                "sip:carol@example.com",
+                identity,
+                if identity == WatcherGrade::Claimed { "polite-block" } else { "pending" },
+            )
         };
         check(&Line::watcher(8, now(), watcher));
     }

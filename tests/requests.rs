@@ -29,7 +29,7 @@ To: <sip:bob@192.0.2.20>;tag={tag}
 Call-ID: op-1
 CSeq: 1 OPTIONS
 Allow: NOTIFY, OPTIONS, SUBSCRIBE
-Allow-Events: presence
+Allow-Events: presence, presence.winfo
 Accept: application/pidf+xml
 Supported:\u{20}
 Content-Length: 0
@@ -170,15 +170,15 @@ fn sec_14_only_what_is_configured_is_answered_and_only_product_and_minor_version
         assert_eq!(header(text, "Server"), None);
         assert_eq!(text.matches("sippresence/").count(), usize::from(text != &ok));
     }
-    for package in ["dialog", "presence.winfo", "Presence", "message-summary"] {
+    for package in ["dialog", "presence.winfo.winfo", "Presence", "message-summary"] {
         let mut bench = Bench::new();
         bench.udp(ALICE, &SUBSCRIBE.replace("Event: presence", &format!("Event: {package}")));
         let refusal = bench.only();
         assert_eq!(first_line(&refusal), "SIP/2.0 489 Bad Event");
-        assert_eq!(header(&refusal, "Allow-Events"), Some("presence"));
+        assert_eq!(header(&refusal, "Allow-Events"), Some("presence, presence.winfo"));
         let notify = notify_for(&subscribe, 1, "active").replace("Event: presence", &format!("Event: {package}"));
         bench.udp(ALICE, &notify);
-        assert_eq!(header(&bench.only(), "Allow-Events"), Some("presence"));
+        assert_eq!(header(&bench.only(), "Allow-Events"), Some("presence, presence.winfo"));
     }
 }
 
@@ -186,8 +186,8 @@ fn sec_14_only_what_is_configured_is_answered_and_only_product_and_minor_version
 #[test]
 fn txn_30_refusals_are_byte_for_byte_what_they_are_to_be() {
     for (from, to, status, extra) in [
-        ("Event: presence", "Event: foo", "489 Bad Event", "Allow-Events: presence"),
-        ("Event: presence\n", "", "489 Bad Event", "Allow-Events: presence"),
+        ("Event: presence", "Event: foo", "489 Bad Event", "Allow-Events: presence, presence.winfo"),
+        ("Event: presence\n", "", "489 Bad Event", "Allow-Events: presence, presence.winfo"),
         ("Expires: 300", "Expires: 5", "423 Interval Too Brief", "Min-Expires: 60"),
         ("application/pidf+xml", "text/plain", "406 Not Acceptable", "Accept: application/pidf+xml"),
         ("SUBSCRIBE", "INVITE", "405 Method Not Allowed", "Allow: NOTIFY, OPTIONS, SUBSCRIBE"),

@@ -69,8 +69,8 @@ impl Kept {
     }
 
     /// Puts by what is left of an account that is not configured any more.
-    pub(super) fn put_by(&self, seat: &Seat) {
-        lock(&self.others).insert(seat.name.clone(), seat.saved_with(None));
+    pub(super) fn put_by(&self, seat: &Seat, watchers: Option<SavedServing>) {
+        lock(&self.others).insert(seat.name.clone(), seat.saved_with(watchers));
     }
 
     /// Returns what was kept of an account that is not there.
@@ -102,10 +102,9 @@ impl Kept {
         file.write(state).await
     }
 
-    /// Keeps what is left when the clients have ended: their watchers, if they are to go on.
-    pub(super) async fn last(&self, watchers: Vec<Option<SavedServing>>) {
+    /// Keeps what is left when the clients have ended: their watchers, if they are to go on, and who is remembered.
+    pub(super) async fn last(&self, watchers: Vec<Option<SavedServing>>, goes_on: bool) {
         let Some(file) = &self.file else { return };
-        let goes_on = watchers.iter().any(Option::is_some);
         let mut accounts = lock(&self.others).clone();
         for (seat, watchers) in self.seats().iter().zip(watchers) {
             accounts.insert(seat.name.clone(), seat.saved_with(watchers));
@@ -242,10 +241,10 @@ mod tests {
         assert!(state.accounts.contains_key("gone"), "an account may come back");
         let watchers = kept.seats()[0].client_now().halt().await.unwrap();
         assert!(kept.now().await.is_err(), "there is nothing to be seen any more");
-        kept.last(vec![Some(watchers)]).await;
+        kept.last(vec![Some(watchers)], true).await;
         let (state, _) = state::load(&path).unwrap();
         assert_eq!((state.ended, state.place.port, state.accounts[""].watchers.is_some()), (true, Some(5070), true));
-        kept.last(vec![None]).await;
+        kept.last(vec![None], false).await;
         assert_eq!(state::load(&path).unwrap().0.place, Place::default());
     }
 

@@ -179,8 +179,18 @@ impl Agent {
             warnings.push(format!("peers that trust your key will not know you again after a restart: {error}"));
         }
         let key = key.ok();
-        let common =
-            Common { settings: &settings, env, paths, key, policy: &policy, device, crashed, quiet, traced_as: None };
+        let common = Common {
+            settings: &settings,
+            env,
+            paths,
+            key,
+            policy: &policy,
+            device,
+            crashed,
+            quiet,
+            stays: true,
+            traced_as: None,
+        };
         warnings.extend(insecure_warnings(accounts_of(&settings).into_iter().flatten()));
         let (mut opened, mut accounts) = (Vec::new(), state.accounts.clone());
         for account in accounts_of(&settings) {

@@ -11,7 +11,9 @@ use super::{
     hooks::Hooks,
     own::Own,
 };
-use crate::client::{ClientError, Clock, Feed, Item, Kind, Line, PresenceClient, Subscribing, WatcherInfo};
+use crate::client::{
+    ClientError, Clock, Feed, Item, Kind, Line, PresenceClient, Subscribing, Via, WatcherGrade, WatcherInfo,
+};
 
 /// What happens at one account.
 #[derive(Debug)]
@@ -108,23 +110,35 @@ fn offer(hooks: &watch::Receiver<Option<Hooks>>, lines: Vec<Line>, seq: &mut u64
     }
 }
 
-type Watchers = BTreeMap<String, WatcherInfo>;
+type Watchers = BTreeMap<(String, Via), WatcherInfo>;
 
-/// One for each address: several devices of the same watcher count once.
+/// One for each address: several devices of the same watcher count once, and the surest one for all.
 fn by_name(watchers: &[crate::client::Watcher]) -> Watchers {
     let now = Clock::now();
-    watchers.iter().map(|watcher| (watcher.who.clone(), watcher.to_info(now))).collect()
+    let mut all = Watchers::new();
+    for info in watchers.iter().map(|watcher| watcher.to_info(now)) {
+        let key = (info.who.clone(), info.via);
+        if all.get(&key).is_none_or(|other| weight(other) <= weight(&info)) {
+            all.insert(key, info);
+        }
+    }
+    all
+}
+
+/// Whoever only claims to be somebody, or is not there, does not stand for them.
+fn weight(watcher: &WatcherInfo) -> (WatcherGrade, bool) {
+    (watcher.identity, watcher.state != "waiting")
 }
 
 /// Returns a line for each that came, went, or is seen otherwise; a refresh is no news.
 fn changes(before: &Watchers, now: &Watchers) -> Vec<Line> {
     let at = Timestamp::now();
     let news = now.values().filter(|watcher| {
-        before.get(&watcher.who).is_none_or(|known| {
+        before.get(&(watcher.who.clone(), watcher.via)).is_none_or(|known| {
             (&known.state, known.identity, &known.reason) != (&watcher.state, watcher.identity, &watcher.reason)
         })
     });
-    let gone = before.values().filter(|watcher| !now.contains_key(&watcher.who)).map(|watcher| WatcherInfo {
+    let gone = before.iter().filter(|(key, _)| !now.contains_key(*key)).map(|(_, watcher)| WatcherInfo {
         state: "terminated".to_owned(),
         expires_in: None,
         ..watcher.clone()
@@ -135,22 +149,16 @@ fn changes(before: &Watchers, now: &Watchers) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::WatcherGrade;
 
     fn watcher(who: &str, state: &str, expires_in: u64) -> WatcherInfo {
-        WatcherInfo {
-            who: who.into(),
-            display_name: None,
-            identity: WatcherGrade::Address,
-            state: state.into(),
-            reason: None,
-            since: None,
-            expires_in: Some(expires_in),
-        }
+        WatcherInfo { expires_in: Some(expires_in), ..WatcherInfo::new(who, WatcherGrade::Address, state) }
     }
 
     fn watchers(list: &[(&str, &str, u64)]) -> Watchers {
-        list.iter().map(|(who, state, expires)| ((*who).to_owned(), watcher(who, state, *expires))).collect()
+        let watcher = |(who, state, expires): &(&str, &str, u64)| {
+            (((*who).to_owned(), Via::Direct), watcher(who, state, *expires))
+        };
+        list.iter().map(watcher).collect()
     }
 
     #[test]

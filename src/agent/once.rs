@@ -107,6 +107,7 @@ async fn once(
         device,
         crashed: false,
         quiet: false,
+        stays: false,
         traced_as: None,
     };
     let account = settings.accounts.get(&name).map(|account| (name.as_str(), account));
@@ -117,8 +118,9 @@ async fn once(
     let mut reply = answer(Ok(Done { publication: line(&seat).await, hold: None, ended, unkept: None }), false);
     let serving = client.halt().await?;
     if let Some(file) = file {
-        let watchers = before.watchers.map(|watchers| watchers.watchers).unwrap_or_default();
-        let mut saved = seat.saved_with(Some(SavedServing { watchers, ..serving }));
+        let before_it = before.watchers.map(|serving| (serving.watchers, serving.history));
+        let (watchers, history) = before_it.unwrap_or_default();
+        let mut saved = seat.saved_with(Some(SavedServing { watchers, history, ..serving }));
         saved.port = before.port;
         state.accounts.insert(name, saved);
         if let Err(error) = state::save(&file, &state) {

@@ -29,6 +29,8 @@ pub(super) struct Common<'a> {
     pub(super) crashed: bool,
     /// What was kept is not shown before something is set.
     pub(super) quiet: bool,
+    /// It stays: its server is asked who watches us there.
+    pub(super) stays: bool,
     /// Whose trace goes on, if anybody's.
     pub(super) traced_as: Option<PresenceClient>,
 }
@@ -89,7 +91,7 @@ impl Opened {
         port: Option<PortChoice>,
         saved: SavedSeat,
     ) -> Result<Self, AgentError> {
-        let Common { settings, env, paths, policy, device, crashed, quiet, .. } = *common;
+        let Common { settings, env, paths, policy, device, crashed, quiet, stays, .. } = *common;
         // Before its files are read: one that changes meanwhile is read again.
         let basis = Basis::of(settings, account.map(|(_, account)| account));
         let mut tls = tls::tls(settings, account.map(|(_, account)| account), paths);
@@ -99,6 +101,9 @@ impl Opened {
         let mut builder = placed(settings, account, env).await?.policy(policy.clone()).tls(tls);
         if let Some(port) = port {
             builder = builder.port(port);
+        }
+        if stays {
+            builder = builder.watcher_info();
         }
         if let Some(device) = device {
             builder = builder.device_id(device);

@@ -118,6 +118,7 @@ async fn put_accounts(shared: &Arc<Shared>, now: &Configured, policy: &Policy) -
         device: device.as_deref(),
         crashed: false,
         quiet: false,
+        stays: true,
         traced_as: None,
     };
     let wanted = accounts_of(&settings);
@@ -128,8 +129,10 @@ async fn put_accounts(shared: &Arc<Shared>, now: &Configured, policy: &Policy) -
     let mut leaving = Vec::new();
     for own in gone {
         shared.leave_alone(&own.seat.name);
-        own.seat.client().await.stop().await;
-        shared.kept.put_by(&own.seat);
+        // One that begins anew has come to that first.
+        drop(own.seat.client().await);
+        let remembered = own.seat.stop().await;
+        shared.kept.put_by(&own.seat, remembered);
         changed.gone.push(own.seat.name.clone());
         leaving.push(own);
     }

@@ -16,7 +16,7 @@ use super::{
     reload::reload,
 };
 use crate::{
-    client::{ClientError, Clock, Subscribing, TargetError, random_urn},
+    client::{ClientError, Clock, Person, Subscribing, TargetError, WatcherInfo, random_urn},
     control::{Connection, ControlError, Reply, Request},
 };
 
@@ -143,8 +143,17 @@ impl Session {
                 Ok(list) => Reply { buddies: list.0.clone(), ..Reply::ok() },
                 Err(error) => Reply::error(2, format!("the buddy list stays as it was: {error}")),
             },
-            Request::Watchers {} => self.watchers(shared).await,
-            Request::Decide { who, list } => files::decide(shared, &who, list.as_deref()).await,
+            Request::Watchers { history } => self.watchers(shared, history).await,
+            Request::Decide { who, list } => {
+                let reply = files::decide(shared, &who, list.as_deref()).await;
+                if list.is_none() && reply.is_ok() {
+                    let forgotten = forget(shared, &who).await;
+                    if !forgotten.is_ok() {
+                        return forgotten;
+                    }
+                }
+                reply
+            }
             Request::Resumed {} => {
                 for seat in shared.kept.seats().iter() {
                     if let Err(error) = seat.client().await.resumed().await {
@@ -198,17 +207,21 @@ impl Session {
         }
     }
 
-    async fn watchers(&self, shared: &Shared) -> Reply {
+    async fn watchers(&self, shared: &Shared, history: bool) -> Reply {
         let mut reply = Reply::ok();
         for seat in shared.kept.seats().iter() {
             if matches!(&self.account, Which::One(one) if *one != seat.name) {
                 continue;
             }
-            match seat.client().await.watchers().await {
-                Ok(watchers) => {
-                    let now = Clock::now();
-                    reply.watchers.extend(watchers.iter().map(|watcher| watcher.to_info(now)));
-                }
+            let client = seat.client().await;
+            let found: Result<Vec<WatcherInfo>, ClientError> = if history {
+                client.watcher_history().await.map(|people| people.iter().map(Person::to_info).collect())
+            } else {
+                let now = Clock::now();
+                client.watchers().await.map(|all| all.iter().map(|watcher| watcher.to_info(now)).collect())
+            };
+            match found {
+                Ok(found) => reply.watchers.extend(found),
                 Err(error) => return refuse(&error),
             }
         }
@@ -232,6 +245,19 @@ fn and(before: Reply, next: Reply) -> Reply {
         return Reply { ended: before.ended + next.ended, ..before };
     }
     next
+}
+
+/// Forgets who is on no list any more and is not there: nor does it wait for a decision.
+async fn forget(shared: &Shared, who: &[String]) -> Reply {
+    for seat in shared.kept.seats().iter() {
+        let client = seat.client().await;
+        for who in who {
+            if let Err(error) = client.forget_watcher(who).await {
+                return refuse(&error);
+            }
+        }
+    }
+    Reply::ok()
 }
 
 /// Gives a hold back to its holder, at every account that has it.

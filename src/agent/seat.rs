@@ -125,8 +125,7 @@ impl Seat {
         let _turn = self.turn.write().await;
         let client = self.client_now();
         let watchers = if before.as_ref().is_some_and(|before| before.leaves_something(&now)) {
-            client.stop().await;
-            None
+            self.stop().await
         } else {
             // One that could not begin anew before left what it had.
             let between = || lock(&self.between).as_ref().and_then(|saved| saved.watchers.clone());
@@ -153,6 +152,14 @@ impl Seat {
         *lock(&self.up) = opened.up().await?.0;
         *lock(&self.between) = None;
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Has its client go offline; returns what is remembered of its watchers, if it was there.
+    pub(super) async fn stop(&self) -> Option<SavedServing> {
+        let client = self.client_now();
+        let saved = client.saved().await.ok();
+        client.stop().await;
+        saved.map(|saved| saved.after_goodbye(own::now().wall))
     }
 
     /// Returns what is to be kept now; none when the client is gone.

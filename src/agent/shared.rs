@@ -166,12 +166,12 @@ impl Shared {
                 self.ends.store(true, Ordering::Relaxed);
                 // Told over the connections too, which end by themselves; all at once, for each may take its time.
                 let mut goodbyes = JoinSet::new();
-                for seat in seats.iter() {
-                    let client = seat.client_now();
-                    goodbyes.spawn(async move { client.stop().await });
+                for (place, seat) in seats.iter().cloned().enumerate() {
+                    goodbyes.spawn(async move { (place, seat.stop().await) });
                 }
-                goodbyes.join_all().await;
-                self.kept.last(vec![None; seats.len()]).await;
+                let mut remembered = goodbyes.join_all().await;
+                remembered.sort_by_key(|(place, _)| *place);
+                self.kept.last(remembered.into_iter().map(|(_, watchers)| watchers).collect(), false).await;
             }
             Ended::ToRestart(_) => {
                 // Cut off, not told that it is over: whoever listens will be answered again.
@@ -180,7 +180,7 @@ impl Shared {
                 for seat in seats.iter() {
                     watchers.push(seat.client_now().halt().await.ok());
                 }
-                self.kept.last(watchers).await;
+                self.kept.last(watchers, true).await;
             }
         }
         lock(&self.tasks).clear();

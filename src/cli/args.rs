@@ -259,6 +259,12 @@ pub(super) enum WatchersCommand {
     List,
     /// Show only who waits for my approval
     Pending,
+    /// Show everybody who is remembered: who watched me or wanted to, and what was decided
+    History {
+        /// Only these, with all that is known of them
+        #[arg(value_name = "WHO")]
+        who: Vec<String>,
+    },
     /// Let them see me
     Allow(Who),
     /// Show me to them as offline

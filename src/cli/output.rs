@@ -4,6 +4,7 @@ mod agent;
 mod buddies;
 mod row;
 mod status;
+mod watchers;
 
 use std::{
     io::{self, IsTerminal, Write as _},
@@ -19,7 +20,7 @@ use super::{
     format::Format,
 };
 use crate::client::{
-    Line, PresentityState, WatcherInfo,
+    Line, PresentityState,
     shown::{self, Tone},
     text,
 };
@@ -188,25 +189,6 @@ impl Output {
             Tone::Quiet => "2",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
-    }
-
-    /// Prints the list of watchers.
-    pub(super) fn watchers(self, watchers: &[WatcherInfo]) -> Result<(), Closed> {
-        if self.json {
-            for (seq, watcher) in (0..).zip(watchers) {
-                print(&Line::watcher(seq, Timestamp::now(), watcher.clone()).to_json())?;
-            }
-            return Ok(());
-        }
-        let widest = watchers.iter().map(|w| text::width(&shown::watcher(w))).max().unwrap_or_default().min(50);
-        for watcher in watchers {
-            let name = shown::watcher(watcher);
-            let pad = " ".repeat(widest.saturating_sub(text::width(&name)));
-            let since = watcher.since.map(|since| format!("  since {}", clock(since, "%H:%M"))).unwrap_or_default();
-            let state = if watcher.state == "pending" { "waits for your approval" } else { &watcher.state };
-            print(&format!("{name}{pad}  {state}{since}"))?;
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `watchers`: who watches me, and who may.
 
+mod history;
+
 use super::{
     Context, Exit, Failed,
     args::{Watchers, WatchersCommand},
@@ -15,6 +17,7 @@ pub(super) async fn run(context: &Context, args: Watchers) -> Result<Exit, Faile
     match args.command.unwrap_or(WatchersCommand::List) {
         WatchersCommand::List => list(context, false).await,
         WatchersCommand::Pending => list(context, true).await,
+        WatchersCommand::History { who } => history::run(context, &who).await,
         WatchersCommand::Allow(who) => decide(context, who.who, Some(List::Allow), "may see you").await,
         WatchersCommand::PoliteBlock(who) => {
             decide(context, who.who, Some(List::PoliteBlock), "sees you as offline").await
@@ -26,9 +29,9 @@ pub(super) async fn run(context: &Context, args: Watchers) -> Result<Exit, Faile
 
 async fn list(context: &Context, pending: bool) -> Result<Exit, Failed> {
     let mut agent = agent(context).await?.ok_or_else(Failed::no_agent)?;
-    let mut watchers = ask(&mut agent, &Request::Watchers {}, context).await?.watchers;
+    let mut watchers = ask(&mut agent, &Request::Watchers { history: false }, context).await?.watchers;
     if pending {
-        watchers.retain(|watcher| watcher.state == "pending" || watcher.state == "waiting");
+        watchers.retain(crate::control::WatcherInfo::waits);
     }
     if watchers.is_empty() {
         context.output.tell(if pending { "nobody waits for your approval" } else { "nobody watches you" });

@@ -207,6 +207,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Asks our server who watches us there (RFC 3857), for as long as the client lives; without a server nothing changes.
+    pub fn watcher_info(mut self) -> Self {
+        self.server = self.server.map(|server| Server { watcher_info: true, ..server });
+        self
+    }
+
     /// Sets the language in which notes are preferred.
     pub fn language(mut self, tag: impl Into<String>) -> Self {
         self.language = Some(tag.into());

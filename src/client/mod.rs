@@ -130,10 +130,11 @@ pub use crate::{
             Subscribing, WatchId, Watcher,
         },
         event::{
-            FreshnessWord, Kind, Layer, LayerKind, Line, SinceFrom, StatusWord, SubscriptionInfo, WatcherGrade,
+            FreshnessWord, Kind, Layer, LayerKind, Line, SinceFrom, StatusWord, SubscriptionInfo, Via, WatcherGrade,
             WatcherInfo,
         },
         explain,
+        history::{Person, Stand},
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
         policy::{Action, Policy, Require},
@@ -355,6 +356,17 @@ impl PresenceClient {
     /// Returns who watches us, and who wants to.
     pub async fn watchers(&self) -> Result<Vec<Watcher>, ClientError> {
         self.ask(Command::Watchers).await
+    }
+
+    /// Returns everybody who watched us or wanted to, as far as that is remembered: a thousand people, by their addresses.
+    pub async fn watcher_history(&self) -> Result<Vec<Person>, ClientError> {
+        self.ask(Command::WatcherHistory).await
+    }
+
+    /// Forgets what is remembered of somebody who does not watch us now; who waits for a decision waits no more.
+    pub async fn forget_watcher(&self, who: &str) -> Result<(), ClientError> {
+        let who = who.to_owned();
+        self.ask(|reply| Command::ForgetWatcher(who, reply)).await
     }
 
     /// Returns everything that happens from now on; a reader that falls far behind loses the oldest.

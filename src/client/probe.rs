@@ -59,7 +59,7 @@ mod tests {
         let client = |user: &str| PresenceClient::builder(&format!("sip:{user}@127.0.0.1")).any_port().bind();
         let (alice, bob) = (client("alice").await.unwrap(), client("bob").await.unwrap());
         let answer = bob.inquire(inquiry("OPTIONS", &alice)).await.unwrap().unwrap();
-        assert_eq!((answer.code, answer.allow_events.as_deref()), (200, Some("presence")));
+        assert_eq!((answer.code, answer.allow_events.as_deref()), (200, Some("presence, presence.winfo")));
         assert_eq!(answer.flow.remote, alice.locals()[0]);
         let answer = bob.inquire(inquiry("PUBLISH", &alice)).await.unwrap().unwrap();
         assert_eq!((answer.code, answer.allow.as_deref()), (405, Some("NOTIFY, OPTIONS, SUBSCRIBE")));

@@ -131,7 +131,11 @@ pub enum Request {
     /// Read the buddy list again, and tell it.
     Buddies {},
     /// List who watches, and who waits.
-    Watchers {},
+    Watchers {
+        /// Everybody who is remembered instead: who watched or wanted to.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        history: bool,
+    },
     /// Put watchers on a list, or off all of them.
     Decide {
         /// Their addresses.

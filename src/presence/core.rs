@@ -5,9 +5,11 @@
 //! tested in microseconds.
 
 mod hiding;
+mod informing;
 mod judging;
 mod linked;
 mod probing;
+mod remembering;
 mod route;
 mod saving;
 mod serving;
@@ -16,6 +18,7 @@ mod views;
 mod vouched;
 mod watched;
 mod watching;
+mod winfo;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,7 +30,10 @@ use std::{
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 
-use self::{probing::Probing, serving::Serving, uplink::Uplink, views::Subject, watching::Watching};
+use self::{
+    informing::Informing, probing::Probing, remembering::Remembering, serving::Serving, uplink::Uplink, views::Subject,
+    watching::Watching, winfo::AtServer,
+};
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
     pidf::{Identity, Published},
@@ -41,7 +47,7 @@ use crate::sip::{
     effect::{Effect, QueryId},
     endpoint::{Counters, Endpoint, EndpointConfig, Event, contact_uri},
     events::{
-        EventPackage, Step, User,
+        ALLOW_EVENTS, EventPackage, Step, User,
         notifier::{Notifier, NotifierConfig},
         publisher::SavedPublication,
         subscriber::Subscriber,
@@ -64,6 +70,7 @@ pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
 pub use vouched::Vouched;
 pub use watching::{Subscribing, WatchId};
+pub use winfo::WATCHER_INFO;
 
 /// The presence event package (RFC 3856).
 pub const PRESENCE: EventPackage = EventPackage { name: "presence", content_type: "application/pidf+xml" };
@@ -234,6 +241,9 @@ pub struct Core {
     probing: Probing,
     watching: Watching,
     serving: Serving,
+    informing: Informing,
+    at_server: AtServer,
+    remembering: Remembering,
     /// Whom connections that others opened have proved to be.
     vouched: HashMap<ConnId, Vouched>,
     own: Arc<OwnPresence>,
@@ -259,7 +269,7 @@ impl Core {
             locals: config.locals.clone(),
             tls: config.tls.clone(),
             transports: locate::TRANSPORTS,
-            allow_events: PRESENCE.name,
+            allow_events: ALLOW_EVENTS,
             accept: PRESENCE.content_type,
         };
         let mut endpoint = Endpoint::new(endpoint, rng);
@@ -270,6 +280,7 @@ impl Core {
             max_subscriptions: config.max_subscriptions,
             rate: NOTIFY_RATE,
             account,
+            user: User::Notifier,
         };
         let mut subscriber = Subscriber::default();
         subscriber.lenient = config.lenient;
@@ -285,6 +296,9 @@ impl Core {
             probing: Probing::default(),
             watching: Watching::default(),
             serving: Serving::new(now.wall),
+            informing: Informing::new(config.min_expires, account),
+            at_server: AtServer::default(),
+            remembering: Remembering::default(),
             vouched: HashMap::new(),
             own: Arc::new(own),
             linked: Arc::default(),
@@ -355,10 +369,17 @@ impl Core {
         self.subscriber.tick(&mut step);
         self.uplink.tick(&mut step);
         self.notifier.tick(now.at, self.config.timing.t1);
+        self.informing.notifier.tick(now.at, self.config.timing.t1);
         self.follow_failures(now, out);
         self.follow_subscriptions(now, out);
         self.follow_watchers(now, out);
+        self.follow_informing();
         self.follow_server(now, out);
+        self.ask_again(now, out);
+        self.follow_history(now, out);
+        if out.changed.contains(&Key::Watchers) {
+            self.inform(now);
+        }
         if self.notifier.take_unsaved() | self.endpoint.take_realm_news() {
             out.changed.insert(Key::Saved);
         }
@@ -372,6 +393,7 @@ impl Core {
                     subscriber.failed(id, attempt, failure, &mut step);
                 }
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
+                User::WatcherInfo(id, attempt) => self.informing.notifier.failed(id, attempt, &failure),
                 User::Publisher(..) | User::Registration(..) => {
                     let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                     self.uplink.failed(user, failure, &mut step);
@@ -400,6 +422,7 @@ impl Core {
                     subscriber.renumber(id, attempt, &mut step)
                 }
                 User::Notifier(id, attempt) => self.notifier.renumber(id, attempt),
+                User::WatcherInfo(id, attempt) => self.informing.notifier.renumber(id, attempt),
                 User::Publisher(..) | User::Registration(..) => self.uplink.renumber(user),
                 User::Probe(id, attempt) => self.probing.renumber(id, attempt),
             };
@@ -429,6 +452,9 @@ impl Core {
                         self.subscriber.response(id, attempt, flow, &message, &mut step);
                     }
                     User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
+                    User::WatcherInfo(id, attempt) => {
+                        self.informing.notifier.response(id, attempt, &message, &mut step);
+                    }
                     User::Publisher(..) | User::Registration(..) => {
                         self.uplink.response(user, flow, &message, &mut step);
                     }
@@ -461,20 +487,23 @@ impl Core {
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
         let subject = Subject { own, identity, open: config.open_when, device: config.device.as_deref() };
         notifier.pump(limit, &mut step, |view| serving.views.body(view, subject));
+        self.pump_informing(limit, now, out);
         self.settle(now, out);
     }
 
     /// Returns whether NOTIFYs wait and may go.
     pub fn wants_pump(&self) -> bool {
-        self.notifier.wants_pump()
+        self.notifier.wants_pump() || self.informing.notifier.wants_pump()
     }
 
     /// Returns when the next [`Input::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let t1 = self.config.timing.t1;
         let (endpoint, uplink) = (self.endpoint.deadline(), self.uplink.deadline());
-        let others = [self.subscriber.deadline(), self.notifier.deadline(t1), self.edge_at()];
-        [endpoint, uplink].into_iter().chain(others).flatten().min()
+        let (forgets, asks) = (self.remembering.deadline(), self.at_server.deadline());
+        let (serves, informs) = (self.notifier.deadline(t1), self.informing_deadline());
+        let timers = [endpoint, uplink, self.subscriber.deadline(), serves, informs, forgets, asks, self.edge_at()];
+        timers.into_iter().flatten().min()
     }
 
     /// Returns what was dropped in silence so far.
@@ -563,6 +592,7 @@ impl Core {
         let subject = Subject { own, identity, open: config.open_when, device: config.device.as_deref() };
         serving.views.going_offline(subject, now.wall);
         self.notifier.go_offline(now.at);
+        self.informing.notifier.go_offline(now.at);
         self.end_all_watches(now, out);
         self.leave_server(now, out);
         self.settle(now, out);
@@ -570,7 +600,7 @@ impl Core {
 
     /// Returns whether a goodbye is still unanswered; goes through everything that is under way.
     pub fn is_busy(&self) -> bool {
-        self.endpoint.unanswered() > 0 || self.notifier.wants_pump() || !self.subscriber.is_empty()
+        self.endpoint.unanswered() > 0 || self.wants_pump() || !self.subscriber.is_empty()
     }
 
     /// Returns the newest state of what is watched.

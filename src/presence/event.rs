@@ -20,7 +20,7 @@ mod line;
 
 pub use line::{
     FreshnessWord, Kind, Layer, LayerKind, Line, Previous, SCHEMA, SinceFrom, StateLine, StatusWord, SubscriptionInfo,
-    WatcherGrade, WatcherInfo,
+    Via, WatcherGrade, WatcherInfo,
 };
 
 /// What a client tells the program that uses it.

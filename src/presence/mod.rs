@@ -8,6 +8,7 @@ pub mod buddy;
 pub mod core;
 pub mod event;
 pub mod explain;
+pub mod history;
 pub mod holds;
 pub mod info;
 pub mod pidf;
@@ -15,6 +16,7 @@ pub mod policy;
 pub mod rpid;
 pub mod status;
 pub mod text;
+pub mod winfo;
 pub mod xml;
 
 pub use event::{PresenceEvent, PresentityState};

@@ -108,6 +108,8 @@ namespaces! {
     CIVIC = "urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr",
     /// Geometry (GML).
     GML = "http://www.opengis.net/gml",
+    /// Watcher information (RFC 3858).
+    WATCHERINFO = "urn:ietf:params:xml:ns:watcherinfo",
     /// PIDF before it was an RFC.
     CPIM_PIDF = "urn:ietf:params:xml:ns:cpim-pidf",
     /// The prefix `xml`.

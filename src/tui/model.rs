@@ -85,7 +85,7 @@ pub(super) struct MyWatcher {
 impl MyWatcher {
     /// Returns whether the watcher waits for my approval.
     pub(super) fn waits(&self) -> bool {
-        matches!(self.info.state.as_str(), "pending" | "waiting")
+        self.info.waits()
     }
 }
 

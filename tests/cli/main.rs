@@ -26,5 +26,6 @@ mod support;
 mod targets;
 mod trace;
 mod trust;
+mod watchers;
 #[path = "../world/mod.rs"]
 mod world;

@@ -18,10 +18,10 @@ fn not_01_the_answer_is_immediate_and_approval_comes_later() {
 
 #[test]
 fn not_02_a_package_that_we_do_not_serve_gets_489() {
-    for event in ["foo", "presence.winfo", ""] {
+    for event in ["foo", "presence.winfo.winfo", ""] {
         let mut script = bob();
         script.send(&Ask { event, ..Ask::default() }.text());
-        assert_eq!(script.expect("489").header("Allow-Events"), "presence");
+        assert_eq!(script.expect("489").header("Allow-Events"), "presence, presence.winfo");
         script.nothing();
     }
 }
@@ -162,10 +162,10 @@ fn not_18_a_watcher_that_does_not_take_our_type_gets_406() {
 fn not_26_allow_events_is_everywhere() {
     let mut script = bob();
     script.send(&Ask::default().text());
-    assert_eq!(script.expect("200").header("Allow-Events"), "presence");
-    assert_eq!(script.expect("NOTIFY").header("Allow-Events"), "presence");
+    assert_eq!(script.expect("200").header("Allow-Events"), "presence, presence.winfo");
+    assert_eq!(script.expect("NOTIFY").header("Allow-Events"), "presence, presence.winfo");
     script.send(&Ask { call_id: "options".into(), ..Ask::default() }.text().replace("SUBSCRIBE", "OPTIONS"));
-    assert_eq!(script.expect("200").header("Allow-Events"), "presence");
+    assert_eq!(script.expect("200").header("Allow-Events"), "presence, presence.winfo");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod answering;
 mod limits;
+mod remembering;
 mod restarting;
 mod saved_data;
 mod telling;

@@ -71,11 +71,23 @@ pub(super) struct How {
     outbound: bool,
     /// Whether it wants those who come by TLS to show a certificate.
     asks: bool,
+    /// Whether it keeps documents, by HTTP on the ports of TCP and TLS, and obeys the rules in them.
+    xcap: bool,
 }
 
-const USUAL: How =
-    How { auth: true, sha256: false, open: true, publishes: true, tls: false, outbound: false, asks: false };
+const USUAL: How = How {
+    auth: true,
+    sha256: false,
+    open: true,
+    publishes: true,
+    tls: false,
+    outbound: false,
+    asks: false,
+    xcap: false,
+};
 pub(super) const WITH_OUTBOUND: How = How { outbound: true, ..USUAL };
+/// Whoever no rule of a user's allows waits to be allowed.
+pub(super) const WITH_XCAP: How = How { open: false, xcap: true, ..USUAL };
 const BY_TLS: How = How { tls: true, ..USUAL };
 
 /// A running Kamailio with users alice, bob and carol, whose passwords are `alice-pw` and so on, in the domain
@@ -191,6 +203,9 @@ fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) ->
     if how.outbound {
         define("WITH_OUTBOUND", "");
     }
+    if how.xcap {
+        define("WITH_XCAP", "");
+    }
     if how.tls {
         define("WITH_TLS", "");
         define("TLS_KEY", &format!("\"{}\"", folder.join("key.pem").display()));
@@ -233,7 +248,7 @@ impl Drop for Kamailio {
 
 impl Kamailio {
     /// Makes a home with accounts at this server, the first of them the usual one.
-    fn home(&self, accounts: &[&str], more: &str) -> Home {
+    pub(super) fn home(&self, accounts: &[&str], more: &str) -> Home {
         self.home_with(accounts, "", more)
     }
 
@@ -288,14 +303,14 @@ impl Kamailio {
 }
 
 /// Returns exit code, stdout and stderr of our program.
-fn ended(home: &Home, arguments: &[&str]) -> (i32, String, String) {
+pub(super) fn ended(home: &Home, arguments: &[&str]) -> (i32, String, String) {
     let output = home.command(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 /// An agent that a command started; it is told to end when its test does.
-struct AgentOf<'a>(&'a Home);
+pub(super) struct AgentOf<'a>(pub(super) &'a Home);
 
 impl Drop for AgentOf<'_> {
     fn drop(&mut self) {
@@ -305,7 +320,7 @@ impl Drop for AgentOf<'_> {
 }
 
 impl AgentOf<'_> {
-    fn kill(&self) {
+    pub(super) fn kill(&self) {
         let status: Value = serde_json::from_str(&self.0.run(&["agent", "status", "--json"])).unwrap();
         let pid = Pid::from_raw(i32::try_from(status["pid"].as_i64().unwrap()).unwrap());
         kill(pid, Signal::SIGKILL).unwrap();
@@ -316,7 +331,7 @@ impl AgentOf<'_> {
     }
 }
 
-fn watch(home: &Home, target: &str) -> Process {
+pub(super) fn watch(home: &Home, target: &str) -> Process {
     Process::start(&mut home.command(&["watch", "--json", target]))
 }
 
@@ -493,8 +508,11 @@ fn mended_password(peer: &Peer) {
     std::fs::write(&config, text).unwrap();
     let write = |user: &str, password: &str| std::fs::write(alice.path(&format!("{user}.pw")), password).unwrap();
     let _agent = AgentOf(&alice);
+    // Both are asked for as the agent starts: each server is asked who watches.
     for user in ["alice", "carol"] {
         write(user, "wrong\n");
+    }
+    for user in ["alice", "carol"] {
         let (code, _, err) = ended(&alice, &["-a", user, "set", "busy"]);
         assert_eq!(code, 4, "{user}: {err}");
         assert!(server.tags(user).is_empty());

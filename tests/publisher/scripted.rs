@@ -155,7 +155,9 @@ impl Scripted {
                 let seq = match user {
                     User::Publisher(_, attempt) => self.publisher.renumber(attempt),
                     User::Registration(_, attempt) => self.registration.renumber(attempt),
-                    User::Subscriber(..) | User::Notifier(..) | User::Probe(..) => unreachable!(),
+                    User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::Probe(..) => {
+                        unreachable!()
+                    }
                 };
                 self.endpoint.retry(retry, seq, now, &mut self.out);
             }
@@ -192,7 +194,7 @@ impl Scripted {
                     assert_eq!(id, RegistrationId(4));
                     self.registration.failed(attempt, failure, &mut step);
                 }
-                User::Subscriber(..) | User::Notifier(..) | User::Probe(..) => unreachable!(),
+                User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::Probe(..) => unreachable!(),
             }
         }
     }

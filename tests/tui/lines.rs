@@ -73,15 +73,7 @@ pub(crate) fn publication(status: StatusWord, note: &str, until: Option<&str>) -
 }
 
 pub(crate) fn watcher(who: &str, state: &str, identity: WatcherGrade) -> Line {
-    let info = WatcherInfo {
-        who: who.to_owned(),
-        display_name: None,
-        identity,
-        state: state.to_owned(),
-        reason: None,
-        since: Some(at("2026-10-19T11:58:00Z")),
-        expires_in: None,
-    };
+    let info = WatcherInfo { since: Some(at("2026-10-19T11:58:00Z")), ..WatcherInfo::new(who, identity, state) };
     Line::watcher(0, at(NOON), info)
 }
 

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use jiff::{Timestamp, tz::TimeZone};
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Modifier};
 use sippresence::{
-    client::{Kind, Line, StatusWord, text::width},
+    client::{Kind, Line, StatusWord, Via, WatcherGrade, text::width},
     tui::{Choice, Keymap, Link, Model, Msg, Theme, update, view},
 };
 
-use super::lines::{NOON, buddy, cast, crowd, line, list, publication, state};
+use super::lines::{NOON, buddy, cast, crowd, line, list, publication, state, watcher};
 
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (120, 40)];
 
@@ -111,6 +111,18 @@ fn every_window() {
     ] {
         insta::assert_snapshot!(format!("window_{name}"), scene(cast, keys, &sizes));
     }
+}
+
+#[test]
+fn wic_01_who_waits_at_the_server_and_who_left_are_in_the_window_of_watchers() {
+    fn elsewhere() -> Vec<Line> {
+        let mut lines = cast();
+        let mut at_server = watcher("sip:alice@example.com", "pending", WatcherGrade::Verified);
+        at_server.watcher.as_mut().unwrap().via = Via::Server;
+        lines.extend([at_server, watcher("sip:carol@192.168.1.9", "waiting", WatcherGrade::Address)]);
+        lines
+    }
+    insta::assert_snapshot!("window_watchers_elsewhere", scene(elsewhere, "p", &[(40, 12), (80, 24)]));
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod many;
 mod notify;
 mod subscribing;
+mod winfo;
 #[path = "../world/mod.rs"]
 mod world;
 

@@ -32,7 +32,7 @@ fn wat_30_a_notify_for_nobody_is_answered_481_and_an_unknown_package_489() {
     script.expect("481");
     let foreign = script.notify_text(&sub, 2, "active", "", CLOSED).replace("Event: presence", "Event: dialog");
     script.send(&foreign);
-    assert_eq!(script.expect("489").header("Allow-Events"), "presence");
+    assert_eq!(script.expect("489").header("Allow-Events"), "presence, presence.winfo");
     let none = script.notify_text(&sub, 2, "active", "", CLOSED).replace("Event: presence\n", "");
     script.send(&none);
     script.expect("489");

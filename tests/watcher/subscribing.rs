@@ -19,7 +19,7 @@ fn wat_01_subscribe_carries_what_rfc_6665_wants() {
     assert_eq!(sub.header("Contact"), "<sip:alice@192.0.2.10:5060>");
     assert_eq!(sub.header("Accept"), "application/pidf+xml");
     assert_eq!(sub.header("Allow"), "NOTIFY, OPTIONS, SUBSCRIBE");
-    assert_eq!(sub.header("Allow-Events"), "presence");
+    assert_eq!(sub.header("Allow-Events"), "presence, presence.winfo");
     assert_eq!(sub.get("Supported"), None);
 }
 

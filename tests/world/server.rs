@@ -157,6 +157,9 @@ impl Server {
     }
 
     fn subscribe(&mut self, msg: &Msg, now: Duration) -> String {
+        if msg.get("Event").is_none_or(|event| event != "presence") {
+            return msg.response("489 Bad Event", "Allow-Events: presence\n");
+        }
         let (call_id, expires) = (msg.header("Call-ID").to_owned(), expires(msg));
         let is_new = msg.tag("To").is_empty();
         if !is_new && !self.subscriptions.contains_key(&call_id) {

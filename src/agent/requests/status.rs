@@ -16,7 +16,7 @@ pub(in crate::agent) async fn status(shared: &Shared) -> Reply {
         let client = seat.client().await;
         match client.watchers().await {
             Ok(watchers) => {
-                let waiting = watchers.iter().filter(|watcher| watcher.state == "pending").count();
+                let waiting = watchers.iter().filter(|watcher| matches!(watcher.state, "pending" | "waiting")).count();
                 pending += waiting;
                 active += watchers.len() - waiting;
             }

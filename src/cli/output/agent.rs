@@ -27,6 +27,7 @@ impl Output {
         if let Some(server) = &line.server {
             rows.extend(server.publication.as_ref().map(|link| ("at the server", standing(link, now))));
             rows.extend(server.registration.as_ref().map(|link| ("registered", standing(link, now))));
+            rows.extend(server.watcher_info.as_ref().map(|link| ("watcher info", standing(link, now))));
         }
         rows.extend(line.addresses.iter().map(|address| ("watch me at", text::visible(address))));
         table(&rows)

@@ -12,8 +12,11 @@ use super::{
     Driver,
 };
 use crate::{
-    presence::core::{
-        Input, Inquiry, Key, Linked, Now, OwnPresence, Refused, SavedServing, Server, Subscribing, WatchId, Watcher,
+    presence::{
+        core::{
+            Input, Inquiry, Key, Linked, Now, OwnPresence, Refused, SavedServing, Server, Subscribing, WatchId, Watcher,
+        },
+        history::Person,
     },
     sip::{probe, uri::Uri},
 };
@@ -45,6 +48,8 @@ pub(in crate::client) enum Command {
     Decide(String, Option<Action>, oneshot::Sender<()>),
     SetPolicy(Policy, oneshot::Sender<()>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
+    WatcherHistory(oneshot::Sender<Vec<Person>>),
+    ForgetWatcher(String, oneshot::Sender<()>),
     Saved(oneshot::Sender<SavedServing>),
     Realm(oneshot::Sender<Option<String>>),
     Resumed(oneshot::Sender<()>),
@@ -114,6 +119,9 @@ impl Driver {
                     None => policy.forget(&who),
                 }
                 self.core.set_policy(policy, now, &mut self.out);
+                if action.is_none() {
+                    self.core.forget_watcher(&who, now, &mut self.out);
+                }
                 let _ = reply.send(());
             }
             Command::SetPolicy(policy, reply) => {
@@ -122,6 +130,13 @@ impl Driver {
             }
             Command::Watchers(reply) => {
                 let _ = reply.send(self.core.watchers());
+            }
+            Command::WatcherHistory(reply) => {
+                let _ = reply.send(self.core.watcher_history(now));
+            }
+            Command::ForgetWatcher(who, reply) => {
+                self.core.forget_watcher(&who, now, &mut self.out);
+                let _ = reply.send(());
             }
             Command::Saved(reply) => {
                 let _ = reply.send(self.core.saved(now));

@@ -169,10 +169,14 @@ impl Core {
                 }
             }
             self.notifier.judge(id, verdict, now.at);
+            self.informing.decided(id);
             if self.notifier.is_known(id) {
-                self.announce(id, out);
+                self.announce(id, now, out);
+            } else {
+                self.remember(id, now);
             }
         }
+        self.decide_about_absent(now);
         let Self { serving, notifier, .. } = self;
         serving.views.retain(|view| notifier.is_seen(view));
         out.changed.insert(Key::Watchers);

@@ -75,6 +75,9 @@ pub struct Linked {
     /// Our binding; none where we do not register.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Link>,
+    /// Why the server does not tell who watches us there; none while it does, or where it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watcher_info: Option<Link>,
 }
 
 impl Core {
@@ -121,6 +124,7 @@ impl Core {
             Arc::make_mut(&mut self.linked).registration = Some(Link::of("trying"));
         }
         self.publish_at_server(server, now, out);
+        self.ask_who_watches(server, now, out);
         out.changed.insert(Key::Server);
     }
 
@@ -203,6 +207,7 @@ impl Core {
         if let Some(registration) = &mut self.uplink.registration {
             registration.unregister(&mut step);
         }
+        self.ask_no_more(now, out);
     }
 
     /// Returns what the server keeps of ours, to be modified by the next run (PUB-20).
@@ -221,7 +226,10 @@ impl Core {
             Some((update, on_its_way(publisher, now)))
         }) {
             let link = match update {
-                publisher::Update::Published { expires_at, current: true } => Link::standing(wall(expires_at)),
+                publisher::Update::Published { expires_at, current: true } => {
+                    self.at_server.welcomed(now);
+                    Link::standing(wall(expires_at))
+                }
                 // The newest one follows.
                 publisher::Update::Published { current: false, .. } | publisher::Update::Lapsed => on_its_way,
                 publisher::Update::Unconfirmed => Link::of("unsure"),

@@ -19,6 +19,8 @@ pub struct Server {
     pub keep_on_exit: bool,
     /// Whether we register there.
     pub register: bool,
+    /// Whether it is asked who watches us there (RFC 3857): for those who stay.
+    pub watcher_info: bool,
 }
 
 impl Server {
@@ -31,6 +33,7 @@ impl Server {
             publish_expires: 3600,
             keep_on_exit: false,
             register: false,
+            watcher_info: false,
         }
     }
 

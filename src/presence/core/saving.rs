@@ -15,7 +15,11 @@ use super::{
     serving::{Entry, host_of, state_word},
 };
 use crate::{
-    presence::{event::WatcherGrade, policy::canonical},
+    presence::{
+        event::{Via, WatcherGrade},
+        history::Person,
+        policy::canonical,
+    },
     sip::{
         events::{
             notifier::{NotRestored, SavedSubscription, Telling, Verdict},
@@ -40,6 +44,9 @@ pub struct SavedServing {
     pub views: BTreeMap<String, Timestamp>,
     /// The watchers.
     pub watchers: Vec<SavedWatcher>,
+    /// Who watched us, or wanted to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Person>,
     /// What our server keeps of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<SavedPublication>,
@@ -81,35 +88,48 @@ struct Lenient {
     #[serde(default)]
     views: BTreeMap<String, Timestamp>,
     #[serde(default)]
-    watchers: Vec<Readable>,
+    watchers: Vec<Readable<SavedWatcher>>,
+    #[serde(default)]
+    history: Vec<Readable<Person>>,
     #[serde(default)]
     publication: Option<SavedPublication>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Readable {
-    Watcher(Box<SavedWatcher>),
+enum Readable<T> {
+    Entry(Box<T>),
     Other(IgnoredAny),
+}
+
+/// Returns those that could be read.
+fn readable<T>(entries: Vec<Readable<T>>) -> Vec<T> {
+    let entries = entries.into_iter().filter_map(|entry| match entry {
+        Readable::Entry(entry) => Some(*entry),
+        Readable::Other(_) => None,
+    });
+    entries.collect()
+}
+
+impl SavedServing {
+    /// Leaves what outlives a goodbye: nobody watches us any more, and who did is remembered.
+    #[must_use]
+    pub fn after_goodbye(self, now: Timestamp) -> Self {
+        Self { offline_since: now, watchers: Vec::new(), publication: None, ..self }
+    }
 }
 
 impl From<Lenient> for SavedServing {
     fn from(read: Lenient) -> Self {
         let all = read.watchers.len();
-        let watchers: Vec<SavedWatcher> = read
-            .watchers
-            .into_iter()
-            .filter_map(|entry| match entry {
-                Readable::Watcher(watcher) => Some(*watcher),
-                Readable::Other(_) => None,
-            })
-            .collect();
+        let watchers = readable(read.watchers);
         let unreadable = all - watchers.len();
         Self {
             hiding: read.hiding.unwrap_or_else(|| Hiding::new(read.hidden_since.unwrap_or(read.offline_since))),
             offline_since: read.offline_since,
             views: read.views,
             watchers,
+            history: readable(read.history),
             publication: read.publication,
             unreadable,
         }
@@ -152,6 +172,7 @@ impl Core {
             offline_since: self.serving.views.offline_since,
             views: self.serving.views.saved(),
             watchers: watchers.collect(),
+            history: self.watcher_history(now),
             publication: self.publication_to_save(now),
             unreadable: 0,
         }
@@ -165,6 +186,7 @@ impl Core {
     pub fn restore(&mut self, saved: &SavedServing, crashed: bool, now: Now, out: &mut Outbox) -> Restored {
         self.serving.views.restore(&saved.hiding, saved.offline_since, &saved.views, now.wall);
         self.saved_publication.clone_from(&saved.publication);
+        self.remembering.history.restore(saved.history.iter().cloned(), now.wall);
         let mut restored = Restored { damaged: saved.unreadable, ..Restored::default() };
         for watcher in &saved.watchers {
             match self.restore_watcher(watcher, crashed, now, out) {
@@ -175,6 +197,9 @@ impl Core {
                 Err(NotRestored::Damaged) => restored.damaged += 1,
             }
         }
+        self.remembering.history.all_are_back(Via::Direct, now.wall);
+        self.decide_about_absent(now);
+        self.restore_at_server(now, out);
         let Restored { kept, expired, elsewhere, no_room, damaged } = restored;
         if damaged > 0 {
             warn!(damaged, "saved watchers that cannot be read were dropped");
@@ -208,6 +233,7 @@ impl Core {
             own: false,
             expires: saved.expires,
             announced: false,
+            remembered: None,
         };
         let verdict = self.judge(&mut entry, now);
         let news = state_word(verdict) != saved.state || self.shown_by(verdict) != saved.shown;
@@ -223,7 +249,9 @@ impl Core {
         self.serving.entries.insert(id, entry);
         // Who waits for us is new to whoever reads our events; who is served as before is not.
         if news || verdict == Verdict::Pending {
-            self.announce(id, out);
+            self.announce(id, now, out);
+        } else {
+            self.remember(id, now);
         }
         self.look_up(id, out);
         Ok(())

@@ -5,10 +5,11 @@ use std::{collections::HashMap, net::IpAddr, net::SocketAddr, sync::Arc};
 use jiff::Timestamp;
 use tracing::{debug, info};
 
-use super::{Core, Key, Now, Outbox, PresenceEvent, Step, hiding::hides, judging::Judging, views::Views};
+use super::{Core, Key, Now, Outbox, PresenceEvent, Step, WATCHER_INFO, hiding::hides, judging::Judging, views::Views};
 use crate::{
     presence::{
-        event::{WatcherGrade, WatcherInfo},
+        event::{Via, WatcherGrade, WatcherInfo},
+        history::{Person, PersonKey, Stand},
         policy::canonical,
         text::visible,
     },
@@ -29,18 +30,26 @@ use crate::{
 pub struct Watcher {
     /// The address of record that it claims.
     pub who: String,
+    /// Where it watches us.
+    pub via: Via,
+    /// The name that goes with it, as far as our server tells one.
+    pub display_name: Option<String>,
     /// How sure we are of that.
     pub grade: WatcherGrade,
-    /// `active`, `pending`, or `polite-block`.
+    /// `active`, `pending`, `polite-block`, or `waiting` for one that left before anybody decided.
     pub state: &'static str,
     /// Which part of the policy decided: a list's name, the id of a rule, or `default`.
     pub rule: Arc<str>,
     /// Since when it has been so.
     pub since: Timestamp,
-    /// When its subscription ends unless refreshed.
-    pub expires_at: Instant,
-    /// Where it is.
-    pub source: SocketAddr,
+    /// When that was decided, as far as is remembered.
+    pub decided_at: Option<Timestamp>,
+    /// When it came first, as far as is remembered.
+    pub first_seen: Option<Timestamp>,
+    /// When its subscription ends unless refreshed; none of one that left.
+    pub expires_at: Option<Instant>,
+    /// Where it is, if it watches us directly and is there.
+    pub source: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -56,6 +65,8 @@ pub(super) struct Entry {
     pub(super) own: bool,
     pub(super) expires: u32,
     pub(super) announced: bool,
+    /// As whom it is remembered.
+    pub(super) remembered: Option<PersonKey>,
 }
 
 /// What is known of our watchers beyond their subscriptions.
@@ -83,6 +94,9 @@ impl Core {
         now: Now,
         out: &mut Outbox,
     ) {
+        if message.event().ok().flatten().is_some_and(|event| event.package == WATCHER_INFO.name) {
+            return self.informing_asked(request, flow, message, now, out);
+        }
         let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
         let Some(subscribe) = self.notifier.examine(request, flow, message, &mut step) else { return };
         match subscribe {
@@ -119,6 +133,7 @@ impl Core {
                     own,
                     expires: message.expires().unwrap_or(3600),
                     announced: false,
+                    remembered: None,
                 };
                 let verdict = self.judge(&mut entry, now);
                 log(&entry, verdict, proven);
@@ -129,7 +144,7 @@ impl Core {
                 if let Some(id) = admitted {
                     self.serving.entries.insert(id, entry);
                     if proven {
-                        self.announce(id, out);
+                        self.announce(id, now, out);
                     }
                 }
             }
@@ -137,7 +152,7 @@ impl Core {
     }
 
     /// NOT-31: whether a request-URI means us.
-    fn is_me(&self, target: &UriRef<'_>) -> bool {
+    pub(super) fn is_me(&self, target: &UriRef<'_>) -> bool {
         let me = self.config.address.as_ref();
         let host = target.host_text().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
         let own_host = match target.host() {
@@ -162,6 +177,8 @@ impl Core {
                 Report::Proven(id) => self.watcher_proven(id, now, out),
                 Report::Ended { id, proven, ending, .. } => {
                     let Some(entry) = self.serving.entries.remove(&id) else { continue };
+                    self.part(entry.remembered.as_ref(), now);
+                    self.informing.ended(id, ending);
                     // What never proved to be anybody, or found no place, is nobody's news (SEC-02).
                     if proven && ending != Ending::Dropped {
                         debug!(watcher = %visible(&entry.who), ?ending, "subscription to us ended");
@@ -185,7 +202,7 @@ impl Core {
         self.log(id, verdict);
         self.look_up(id, out);
         self.notifier.promote(id, verdict, now.at);
-        self.announce(id, out);
+        self.announce(id, now, out);
     }
 
     /// Looks the host name up that a watcher gives as its own, where it is worth that: where a rule would allow it
@@ -216,12 +233,13 @@ impl Core {
             let verdict = self.verdict_for(id, now);
             self.log(id, verdict);
             self.notifier.judge(id, verdict, now.at);
-            self.announce(id, out);
+            self.announce(id, now, out);
         }
     }
 
     /// Tells programs of a watcher that has proven to be there.
-    pub(super) fn announce(&mut self, id: ServedId, out: &mut Outbox) {
+    pub(super) fn announce(&mut self, id: ServedId, now: Now, out: &mut Outbox) {
+        self.remember(id, now);
         let Some(served) = self.notifier.info(id) else { return };
         let Some(entry) = self.serving.entries.get_mut(&id).filter(|entry| !entry.own) else { return };
         out.changed.insert(Key::Watchers);
@@ -241,25 +259,33 @@ impl Core {
         }
     }
 
-    /// Returns who watches us and who wants to, in the order of their names; ourselves left out.
+    /// Returns who watches us and who wants to, in the order of their names; ourselves left out. Who left before anybody
+    /// decided about it is among them, and who watches us at our server.
     pub fn watchers(&self) -> Vec<Watcher> {
         let mut watchers: Vec<Watcher> = self
             .notifier
             .proven()
             .filter_map(|served| {
                 let entry = self.serving.entries.get(&served.id).filter(|entry| !entry.own)?;
+                let remembered = entry.remembered.as_ref().and_then(|key| self.remembering.history.get(key));
                 Some(Watcher {
                     who: entry.who.clone(),
+                    via: Via::Direct,
+                    display_name: None,
                     grade: entry.grade,
                     state: state_word(served.verdict),
                     rule: Arc::clone(&entry.rule),
                     since: entry.since,
-                    expires_at: served.expires_at,
-                    source: served.source,
+                    decided_at: remembered.and_then(|person| person.decided_at),
+                    first_seen: remembered.map(|person| person.first_seen),
+                    expires_at: Some(served.expires_at),
+                    source: Some(served.source),
                 })
             })
             .collect();
-        watchers.sort_by(|a, b| (&a.who, a.source).cmp(&(&b.who, b.source)));
+        watchers.extend(self.remembering.history.waiting().map(Watcher::absent));
+        watchers.extend(self.at_server.watchers());
+        watchers.sort_by(|a, b| (&a.who, a.via, a.source).cmp(&(&b.who, b.via, b.source)));
         watchers
     }
 }
@@ -268,13 +294,31 @@ impl Watcher {
     /// Makes the part of the JSON line that describes a watcher.
     pub fn to_info(&self, now: Instant) -> WatcherInfo {
         WatcherInfo {
-            who: self.who.clone(),
-            display_name: None,
-            identity: self.grade,
-            state: self.state.to_owned(),
+            via: self.via,
+            display_name: self.display_name.clone(),
             reason: Some(self.rule.as_ref().to_owned()),
             since: Some(self.since),
-            expires_in: Some(self.expires_at.since(now).as_secs()),
+            decided_at: self.decided_at,
+            first_seen: self.first_seen,
+            expires_in: self.expires_at.map(|at| at.since(now).as_secs()),
+            ..WatcherInfo::new(&self.who, self.grade, self.state)
+        }
+    }
+
+    /// Makes that of somebody who left before anybody decided.
+    fn absent(person: &Person) -> Self {
+        Self {
+            who: person.who.clone(),
+            via: person.via,
+            display_name: person.display_name.clone(),
+            grade: person.identity,
+            state: person.state.as_str(),
+            rule: "default".into(),
+            since: person.since,
+            decided_at: None,
+            first_seen: Some(person.first_seen),
+            expires_at: None,
+            source: None,
         }
     }
 }
@@ -305,11 +349,15 @@ pub(super) fn log(entry: &Entry, verdict: Verdict, proven: bool) {
 }
 
 pub(super) fn state_word(verdict: Verdict) -> &'static str {
+    state_of(verdict).as_str()
+}
+
+pub(super) fn state_of(verdict: Verdict) -> Stand {
     match verdict {
-        Verdict::Pending => "pending",
-        Verdict::Active(view) if hides(view) => "polite-block",
-        Verdict::Active(_) => "active",
-        Verdict::Refuse(_) => "terminated",
+        Verdict::Pending => Stand::Pending,
+        Verdict::Active(view) if hides(view) => Stand::PoliteBlock,
+        Verdict::Active(_) => Stand::Active,
+        Verdict::Refuse(_) => Stand::Terminated,
     }
 }
 

@@ -196,6 +196,9 @@ impl Core {
     ) {
         let (subscriber, mut step) = self.subscriber_step(now, out);
         let Some(notified) = subscriber.notify(request, flow, message, &mut step) else { return };
+        if self.is_about_watchers(notified.id) {
+            return self.watchers_told(&notified, now, out);
+        }
         let Some(&id) = self.watching.by_subscription.get(&notified.id) else { return };
         let language = self.config.language.clone();
         let Some(watch) = self.watching.slab.get_mut(id) else { return };
@@ -209,6 +212,10 @@ impl Core {
     /// Follows the turns of our subscriptions.
     pub(super) fn follow_subscriptions(&mut self, now: Now, out: &mut Outbox) {
         while let Some((subscription, update)) = self.subscriber.next_update() {
+            if self.is_about_watchers(subscription) {
+                self.watchers_turned(&update, now, out);
+                continue;
+            }
             let standing = self.subscriber.standing(subscription);
             let Some(&id) = self.watching.by_subscription.get(&subscription) else { continue };
             let Some(watch) = self.watching.slab.get_mut(id) else { continue };

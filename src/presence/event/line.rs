@@ -170,27 +170,74 @@ pub enum WatcherGrade {
     Verified,
 }
 
+/// Where somebody watches us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// It asks us.
+    #[default]
+    Direct,
+    /// It asks our server, which tells us of it.
+    Server,
+}
+
 /// Somebody who watches us, or wants to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WatcherInfo {
     /// Its URI.
     pub who: String,
+    /// Where it watches.
+    #[serde(default)]
+    pub via: Via,
     /// The name that it gives itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// How sure the URI is.
     pub identity: WatcherGrade,
-    /// `pending`, `active`, `waiting` or `terminated`.
+    /// `pending`, `active`, `polite-block`, `waiting` (it left before anybody decided) or `terminated`.
     pub state: String,
-    /// Why it is in that state.
+    /// What decided that: a list or a rule of the policy, `default`, or `server`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// When that was decided, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
+    /// When it came first, as far as is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+    /// When it was there last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
     /// Seconds until its subscription ends, unless it is refreshed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
+}
+
+impl WatcherInfo {
+    /// Makes one that watches directly, of which no more is known.
+    pub fn new(who: &str, identity: WatcherGrade, state: &str) -> Self {
+        Self {
+            who: who.to_owned(),
+            via: Via::Direct,
+            display_name: None,
+            identity,
+            state: state.to_owned(),
+            reason: None,
+            since: None,
+            decided_at: None,
+            first_seen: None,
+            last_seen: None,
+            expires_in: None,
+        }
+    }
+
+    /// Returns whether it waits for a decision, there or not.
+    pub fn waits(&self) -> bool {
+        matches!(self.state.as_str(), "pending" | "waiting")
+    }
 }
 
 /// What makes a [`Layer`] of my status last.

@@ -22,6 +22,8 @@ pub enum User {
     Subscriber(subscriber::SubscriptionId, u64),
     /// A subscription that we serve, and which of its NOTIFYs.
     Notifier(notifier::ServedId, u64),
+    /// The same, of those who are told who watches us.
+    WatcherInfo(notifier::ServedId, u64),
     /// A publication of ours, and which of its requests.
     Publisher(publisher::PublicationId, u64),
     /// A binding of ours at a registrar, and which of its requests.
@@ -81,6 +83,9 @@ pub struct EventPackage {
     /// The body type that is asked for and sent.
     pub content_type: &'static str,
 }
+
+/// The event packages that others may ask us for, as Allow-Events has them.
+pub const ALLOW_EVENTS: &str = "presence, presence.winfo";
 
 /// The value of User-Agent: product and major.minor, no more (SEC-14).
 pub const USER_AGENT: &str =

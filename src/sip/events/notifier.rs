@@ -21,7 +21,7 @@ use std::{
 use bytes::Bytes;
 
 use self::proof::{Proofs, Unproven};
-use super::{EventPackage, Step};
+use super::{EventPackage, Step, User};
 use crate::sip::{
     auth::AccountId,
     dialog::Dialog,
@@ -73,6 +73,8 @@ pub struct NotifierConfig {
     pub rate: Duration,
     /// Whose password answers challenges to NOTIFYs (AUT-16).
     pub account: Option<AccountId>,
+    /// As whose requests its NOTIFYs go.
+    pub user: fn(ServedId, u64) -> User,
 }
 
 /// Why a subscription ended.

@@ -172,6 +172,17 @@ impl Subscriber {
         }
     }
 
+    /// What a standing subscription brought is not all: it is refreshed at `at` or before, so that its notifier tells its
+    /// whole state.
+    pub fn refresh_by(&mut self, id: SubscriptionId, at: Instant) {
+        let Some(sub) = self.slab.get_mut(id.0) else { return };
+        if let State::Established { refresh_at, refresh: None, not_before, .. } = &mut sub.state {
+            let at = not_before.map_or(at, |forbidden| forbidden.max(at));
+            *refresh_at = at.min(*refresh_at);
+        }
+        self.rearm(id.0);
+    }
+
     /// Returns how many subscriptions there are.
     pub fn len(&self) -> usize {
         self.slab.len()

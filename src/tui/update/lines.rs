@@ -55,7 +55,8 @@ fn publication(model: &mut Model, line: &Line) {
 
 fn watcher(model: &mut Model, line: &Line) -> Option<Cmd> {
     let info = line.watcher.clone()?;
-    let place = model.watchers.iter().position(|own| own.account == line.account && own.info.who == info.who);
+    let same = |own: &MyWatcher| own.account == line.account && own.info.who == info.who && own.info.via == info.via;
+    let place = model.watchers.iter().position(same);
     if info.state == "terminated" {
         place.map(|place| model.watchers.remove(place));
         return None;

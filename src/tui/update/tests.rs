@@ -4,7 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::*;
 use crate::{
-    client::{Buddy, Kind, Layer, LayerKind, Line, StatusWord, WatcherGrade, WatcherInfo},
+    client::{Buddy, Kind, Layer, LayerKind, Line, StatusWord, Via, WatcherGrade, WatcherInfo},
     control::Request,
     tui::{
         effect::{Button, Change, Mouse, Undo},
@@ -220,15 +220,7 @@ fn the_account_that_was_named_comes_first_and_is_the_one_that_is_set() {
 fn a_watcher_waits_and_is_decided_about() {
     let mut model = model();
     let watcher = |who: &str, state: &str| {
-        let info = WatcherInfo {
-            who: who.to_owned(),
-            display_name: None,
-            identity: WatcherGrade::Claimed,
-            state: state.to_owned(),
-            reason: None,
-            since: None,
-            expires_in: None,
-        };
+        let info = WatcherInfo::new(who, WatcherGrade::Claimed, state);
         Msg::Lines(vec![Line { watcher: Some(info), account: Some("work".into()), ..line(Kind::Watcher) }])
     };
     update(&mut model, watcher("sip:bob@h", "active"));
@@ -244,6 +236,25 @@ fn a_watcher_waits_and_is_decided_about() {
     }
     update(&mut model, watcher("sip:mallory@h", "terminated"));
     assert_eq!((model.waiting(), model.watchers.len()), (0, 1));
+}
+
+#[test]
+fn wic_01_who_waits_at_the_server_is_told_once_and_stands_beside_who_waits_here() {
+    let mut model = model();
+    let watcher = |state: &str, via| {
+        let info = WatcherInfo { via, ..WatcherInfo::new("sip:mallory@h", WatcherGrade::Verified, state) };
+        Msg::Lines(vec![Line { watcher: Some(info), ..line(Kind::Watcher) }])
+    };
+    update(&mut model, watcher("pending", Via::Server));
+    assert_eq!((model.waiting(), notice(&model)), (1, "mallory@h wants to see you"));
+    model.say("something else");
+    // It left, which changes nothing for us.
+    update(&mut model, watcher("waiting", Via::Server));
+    assert_eq!((model.waiting(), notice(&model)), (1, "something else"));
+    update(&mut model, watcher("pending", Via::Direct));
+    assert_eq!((model.waiting(), model.watchers.len()), (2, 2));
+    update(&mut model, watcher("terminated", Via::Server));
+    assert_eq!((model.waiting(), model.watchers[0].info.via), (1, Via::Direct));
 }
 
 #[test]

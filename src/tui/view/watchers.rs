@@ -7,7 +7,7 @@ use ratatui::{
 
 use super::canvas::{Canvas, cell};
 use crate::{
-    client::{WatcherGrade, shown, text::visible},
+    client::{Via, WatcherGrade, shown, text::visible},
     tui::{
         keymap::Context,
         model::{Model, MyWatcher},
@@ -60,12 +60,17 @@ fn line(canvas: &Canvas<'_, '_>, model: &Model, watcher: &MyWatcher, here: bool,
         WatcherGrade::Address => ", address answers",
         WatcherGrade::Verified => ", verified",
     };
+    let place = match (info.via, info.state.as_str()) {
+        (Via::Server, _) => ", at the server",
+        (Via::Direct, "waiting") => ", has left",
+        (Via::Direct, _) => "",
+    };
     let since = info.since.map(|since| format!(" since {}", shown::clock(since, "%H:%M", &model.now)));
     let who = format!("{}{name}", shown::watcher(info));
     Line::from(vec![
         Span::raw(if here { "› " } else { "  " }),
         Span::styled(format!("{sign} {} ", cell(&visible(state), 6)), style),
         Span::styled(who, theme.strong()),
-        Span::styled(format!("{grade}{}", since.filter(|_| width >= 60).unwrap_or_default()), theme.dim()),
+        Span::styled(format!("{grade}{place}{}", since.filter(|_| width >= 60).unwrap_or_default()), theme.dim()),
     ])
 }

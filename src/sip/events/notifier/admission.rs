@@ -6,7 +6,7 @@ use super::{Farewell, Notifier, Owed, Served, ServedId, Verdict};
 use crate::sip::{
     dialog::{Dialog, Order, Party},
     endpoint::{ServerId, contact_uri, secure_contact_uri},
-    events::{MAX_EXPIRES, Step, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, seconds},
     header::{HeaderError, Name},
     ids::Token,
     locate::{self, Plan},
@@ -89,7 +89,7 @@ impl Notifier {
         let package = self.config.package;
         let event = message.event()?;
         if event.is_none_or(|event| event.package != package.name) {
-            return Err(Refusal { code: 489, header: Some((Name::AllowEvents, package.name.into())) });
+            return Err(Refusal { code: 489, header: Some((Name::AllowEvents, ALLOW_EVENTS.into())) });
         }
         // NOT-30: there is no filter yet that a SUBSCRIBE could carry.
         if !message.body.is_empty() && !message.body_is_optional() {
@@ -177,7 +177,7 @@ impl Notifier {
         };
         let granted = message.expires().unwrap_or(3600).min(MAX_EXPIRES);
         let fetch = granted == 0;
-        accept(request, flow, message, tag, &contact_user, granted, self.config.package.name, step);
+        accept(request, flow, message, tag, &contact_user, granted, step);
         let lives = if proven || fetch { seconds(granted) } else { UNPROVEN_FOR.min(seconds(granted)) };
         let event_id = message.event().ok().flatten().and_then(|event| event.id).map(Into::into);
         let served = Served {
@@ -257,7 +257,6 @@ impl Notifier {
         step: &mut Step<'_>,
     ) {
         let now = step.now;
-        let package = self.config.package.name;
         let min_expires = self.config.min_expires;
         let Some(served) = self.slab.get_mut(id.0) else { return };
         let asked = message.expires().unwrap_or(3600);
@@ -302,7 +301,7 @@ impl Notifier {
         served.granted_until = now + seconds(granted);
         served.expires_at = served.granted_until;
         served.asked_end = granted == 0;
-        accept(request, flow, message, tag, &user, granted, package, step);
+        accept(request, flow, message, tag, &user, granted, step);
         // A request in the dialog bears our tag, which only the watcher's own address was told.
         self.proven_by(id.0, now);
         if self.slab.get(id.0).is_some_and(|served| served.verdict != verdict) {
@@ -376,7 +375,6 @@ fn accept(
     tag: Token,
     user: &str,
     granted: u32,
-    package: &str,
     step: &mut Step<'_>,
 ) {
     let transport = flow.transport.is_stream().then_some(flow.transport);
@@ -389,7 +387,7 @@ fn accept(
             head.bytes(Name::RecordRoute, route);
         }
         head.fmt(Name::Contact, format_args!("<{contact}>"));
-        head.header(Name::AllowEvents, package).number(Name::Expires, granted);
+        head.header(Name::AllowEvents, ALLOW_EVENTS).number(Name::Expires, granted);
     });
 }
 

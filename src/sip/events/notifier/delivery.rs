@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, SEQ_JUMP, ServedId, Verdict, View};
 use crate::sip::{
     endpoint::{ContactSlot, Failure, Outgoing},
-    events::{MAX_EXPIRES, Step, USER_AGENT, User, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, USER_AGENT, seconds},
     header::Name,
     locate::{self, LocateError, PeerIdentity},
     message::Message,
@@ -63,7 +63,7 @@ impl Notifier {
                 head.fmt(Name::SubscriptionState, format_args!("{state};expires={left}"))
             }
         };
-        head.header(Name::AllowEvents, package.name).header(Name::UserAgent, USER_AGENT);
+        head.header(Name::AllowEvents, ALLOW_EVENTS).header(Name::UserAgent, USER_AGENT);
         let spare = served.size_limit.map_or(usize::MAX, |limit| limit.saturating_sub(head.len() + YET_TO_COME));
         let content = content.filter(|content| !content.is_empty() && content.len() <= spare);
         if content.is_some() {
@@ -94,7 +94,7 @@ impl Notifier {
                 self.in_flight += 1;
                 self.recent.push_back((now, id, attempt));
             }
-            let user = User::Notifier(ServedId(id), attempt);
+            let user = (self.config.user)(ServedId(id), attempt);
             let (method, contact, account) = ("NOTIFY", Some(contact), self.config.account);
             let (last, by) = (farewell.is_some(), served.by);
             let request = Outgoing { user, method, head, contact, body, plan, peer, by, resends, account, last };

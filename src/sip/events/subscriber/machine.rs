@@ -7,7 +7,7 @@ use crate::sip::{
     codec::Head,
     dialog::Dialog,
     endpoint::{ALLOW, ContactSlot, Failure, FlowUse, Outgoing},
-    events::{EventPackage, Step, USER_AGENT, User},
+    events::{ALLOW_EVENTS, EventPackage, Step, USER_AGENT, User},
     header::Name,
     ids::{self, Token},
     locate::{self, PeerIdentity},
@@ -281,7 +281,7 @@ impl Subscriber {
         let by = step.endpoint.home().filter(|_| flow.is_some() && begins);
         let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()), flow };
         head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
-        head.header(Name::AllowEvents, name).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
+        head.header(Name::AllowEvents, ALLOW_EVENTS).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
         let target = sub.wish.target.as_ref();
         let first = sub.wish.route.as_ref().unwrap_or(&sub.wish.target).as_ref();
         let (plan, peer) = match UriRef::parse(hop).map_err(|e| e.to_string()).and_then(|uri| {

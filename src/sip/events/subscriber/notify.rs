@@ -10,7 +10,7 @@ use super::{
 use crate::sip::{
     dialog::{Dialog, Order, Party},
     endpoint::ServerId,
-    events::{MAX_EXPIRES, Step, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, seconds},
     header::{Name, Reason, SubState},
     ids::Token,
     message::Message,
@@ -67,7 +67,7 @@ impl Subscriber {
         let lenient = self.lenient;
         let is_named = |name: &str| name == package || (lenient && name.eq_ignore_ascii_case(package));
         if !KNOWN_PACKAGES.iter().any(|name| is_named(name)) {
-            return Err(NotifyRefusal { code: 489, header: Some((Name::AllowEvents, "presence")) });
+            return Err(NotifyRefusal { code: 489, header: Some((Name::AllowEvents, ALLOW_EVENTS)) });
         }
         let to = message.to().map_err(bad)?;
         let from = message.from().map_err(bad)?;
@@ -256,7 +256,7 @@ impl Subscriber {
 }
 
 /// The event packages that a NOTIFY may bear.
-const KNOWN_PACKAGES: [&str; 1] = ["presence"];
+const KNOWN_PACKAGES: [&str; 2] = ["presence", "presence.winfo"];
 
 struct NotifyRefusal {
     code: u16,
