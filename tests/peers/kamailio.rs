@@ -71,11 +71,23 @@ pub(super) struct How {
     outbound: bool,
     /// Whether it wants those who come by TLS to show a certificate.
     asks: bool,
+    /// Whether it keeps documents, by HTTP on the ports of TCP and TLS, and obeys the rules in them.
+    xcap: bool,
 }
 
-const USUAL: How =
-    How { auth: true, sha256: false, open: true, publishes: true, tls: false, outbound: false, asks: false };
+const USUAL: How = How {
+    auth: true,
+    sha256: false,
+    open: true,
+    publishes: true,
+    tls: false,
+    outbound: false,
+    asks: false,
+    xcap: false,
+};
 pub(super) const WITH_OUTBOUND: How = How { outbound: true, ..USUAL };
+/// Whoever no rule of a user's allows waits to be allowed.
+pub(super) const WITH_XCAP: How = How { open: false, xcap: true, ..USUAL };
 const BY_TLS: How = How { tls: true, ..USUAL };
 
 /// A running Kamailio with users alice, bob and carol, whose passwords are `alice-pw` and so on, in the domain
@@ -190,6 +202,9 @@ fn launch(peer: &Peer, folder: &Path, (port, tls_port): (u16, u16), how: How) ->
     }
     if how.outbound {
         define("WITH_OUTBOUND", "");
+    }
+    if how.xcap {
+        define("WITH_XCAP", "");
     }
     if how.tls {
         define("WITH_TLS", "");

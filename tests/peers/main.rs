@@ -14,6 +14,7 @@ mod outbound;
 mod screen;
 mod sipp;
 mod support;
+mod xcap;
 
 use std::io::Write;
 
@@ -28,6 +29,7 @@ fn main() {
         (Peer::find("sipp"), sipp::TESTS),
         (Peer::find_kamailio(), kamailio::TESTS),
         (Peer::find_kamailio(), outbound::TESTS),
+        (Peer::find_kamailio(), xcap::TESTS),
         (Peer::find_baresip().and_then(|_| Peer::find_kamailio()), kamailio::WITH_BARESIP),
         (Peer::find_dnsmasq(), dnsmasq::TESTS),
     ];
