@@ -83,6 +83,7 @@ mod target;
 mod tls;
 mod trace;
 mod watcher;
+pub mod xcap;
 
 use std::{
     net::{IpAddr, SocketAddr},
