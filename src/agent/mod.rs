@@ -8,6 +8,7 @@ mod basis;
 mod configured;
 pub mod detach;
 mod device;
+mod documents;
 mod following;
 pub mod hooks;
 mod kept;
@@ -48,6 +49,7 @@ use tracing::{debug, info, warn};
 pub use self::{
     configured::{Configured, Place, builder, load_policy, server, timing},
     device::known as known_device,
+    documents::{Documents, DocumentsError, Looked, Seen},
     login::login,
     once::{clear_once, set_once},
     own::Wish,

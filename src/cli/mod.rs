@@ -7,6 +7,7 @@ mod compared;
 mod config;
 mod demo;
 mod doctor;
+mod documents;
 mod during;
 mod exit;
 mod explain;

@@ -195,7 +195,7 @@ impl Xcap {
             let is_proven = proof.is_some();
             headers.extend(proof.map(|proof| (header::AUTHORIZATION, proof)));
             let way = (&self.tls, self.trust);
-            let answer = ask((method, &uri), headers, body.clone(), way, self.limit).await?;
+            let answer = Box::pin(ask((method, &uri), headers, body.clone(), way, self.limit)).await?;
             if answer.status != StatusCode::UNAUTHORIZED {
                 return Ok(answer);
             }
@@ -227,7 +227,7 @@ impl Xcap {
         }
         account.begin(SERVER, challenge);
         if !self.knows_password {
-            let password = source.ask().await.map_err(Why::NoSecret)?;
+            let password = source.ask().await.map_err(XcapError::NoSecret)?;
             account.take_secret(Ok(password), Instant::default());
             self.knows_password = true;
         }

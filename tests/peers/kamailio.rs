@@ -88,6 +88,7 @@ const USUAL: How = How {
 pub(super) const WITH_OUTBOUND: How = How { outbound: true, ..USUAL };
 /// Whoever no rule of a user's allows waits to be allowed.
 pub(super) const WITH_XCAP: How = How { open: false, xcap: true, ..USUAL };
+pub(super) const XCAP_BY_TLS: How = How { tls: true, ..WITH_XCAP };
 const BY_TLS: How = How { tls: true, ..USUAL };
 
 /// A running Kamailio with users alice, bob and carol, whose passwords are `alice-pw` and so on, in the domain
@@ -96,7 +97,7 @@ pub(super) struct Kamailio {
     folder: TempDir,
     process: Process,
     pub(super) port: u16,
-    tls_port: u16,
+    pub(super) tls_port: u16,
     how: How,
 }
 
@@ -248,7 +249,7 @@ impl Drop for Kamailio {
 
 impl Kamailio {
     /// Makes a home with accounts at this server, the first of them the usual one.
-    fn home(&self, accounts: &[&str], more: &str) -> Home {
+    pub(super) fn home(&self, accounts: &[&str], more: &str) -> Home {
         self.home_with(accounts, "", more)
     }
 
@@ -274,7 +275,7 @@ impl Kamailio {
     }
 
     /// Makes a home whose account works over TLS, trusting one of the authorities.
-    fn home_by_tls(&self, account: &str, authority: &str, more: &str) -> Home {
+    pub(super) fn home_by_tls(&self, account: &str, authority: &str, more: &str) -> Home {
         let home = self.home_with(&[account], ";transport=tls", more);
         let ca = self.folder.path().join(authority);
         let text = std::fs::read_to_string(home.path("config/sippresence/config.toml")).unwrap();
@@ -303,14 +304,14 @@ impl Kamailio {
 }
 
 /// Returns exit code, stdout and stderr of our program.
-fn ended(home: &Home, arguments: &[&str]) -> (i32, String, String) {
+pub(super) fn ended(home: &Home, arguments: &[&str]) -> (i32, String, String) {
     let output = home.command(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 /// An agent that a command started; it is told to end when its test does.
-struct AgentOf<'a>(&'a Home);
+pub(super) struct AgentOf<'a>(pub(super) &'a Home);
 
 impl Drop for AgentOf<'_> {
     fn drop(&mut self) {
@@ -331,7 +332,7 @@ impl AgentOf<'_> {
     }
 }
 
-fn watch(home: &Home, target: &str) -> Process {
+pub(super) fn watch(home: &Home, target: &str) -> Process {
     Process::start(&mut home.command(&["watch", "--json", target]))
 }
 

@@ -31,6 +31,9 @@ pub enum XcapError {
     /// The server wants a password and the account has none.
     #[error("the server wants a password, and the account has none")]
     NoPassword,
+    /// The password could not be had.
+    #[error("no password: {0}")]
+    NoSecret(String),
     /// The server's challenge was not answered, or did not take our answer.
     #[error("the server wants a proof of who you are: {0}")]
     Unproven(#[from] Why),
