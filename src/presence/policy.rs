@@ -2,6 +2,8 @@
 //!
 //! The words are those of RFC 5025 §3.2.1, but for `ask`, which is called `confirm` there.
 
+pub mod pres_rules;
+
 use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};

@@ -61,15 +61,32 @@ impl<'t> Edits<'t> {
         }
     }
 
+    /// Puts an element, written out, in the place of one.
+    pub fn replace(&mut self, element: Element<'_>, piece: &str) {
+        let piece = self.indented(element.at(), piece);
+        self.changes.push((element.span(), piece));
+    }
+
+    /// Puts elements, written out, in front of one.
+    pub fn put_before(&mut self, element: Element<'_>, piece: &str) {
+        let line = self.indent(element.at()).map_or_else(String::new, |indent| format!("\n{indent}"));
+        let piece = self.indented(element.at(), piece);
+        self.changes.push((element.at()..element.at(), format!("{piece}{line}")));
+    }
+
     /// Puts an element, written out, in front of all others in one.
     pub fn put_first(&mut self, element: Element<'_>, piece: &str) {
-        let Some(first) = element.children().next() else { return self.put_last(element, &[piece]) };
-        let line = self.indent(first.at()).map_or_else(String::new, |indent| format!("\n{indent}"));
-        self.changes.push((first.at()..first.at(), format!("{piece}{line}")));
+        match element.children().next() {
+            Some(first) => self.put_before(first, piece),
+            None => self.put_last(element, &[piece]),
+        }
     }
 
     /// Puts elements, written out, behind all others in one; once for each element.
     pub fn put_last(&mut self, element: Element<'_>, pieces: &[impl AsRef<str>]) {
+        if pieces.is_empty() {
+            return;
+        }
         let name = self.name(element);
         let (end, close) = match self.inside(element) {
             Ok(end) => (end, None),
@@ -115,6 +132,14 @@ impl<'t> Edits<'t> {
         }
         out.push_str(&self.text[rest..]);
         out
+    }
+
+    /// Returns a text whose further lines begin where an element at this place does.
+    fn indented(&self, at: usize, piece: &str) -> String {
+        match self.indent(at) {
+            Some(indent) => piece.replace('\n', &format!("\n{indent}")),
+            None => piece.to_owned(),
+        }
     }
 
     fn name(&self, element: Element<'_>) -> &'t str {
