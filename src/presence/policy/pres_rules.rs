@@ -68,33 +68,39 @@ pub fn write(policy: &Policy) -> String {
 pub fn update(text: &[u8], policy: &Policy) -> Result<String, RulesError> {
     let text = decode(text, None)?;
     let tree = Tree::parse_within(text.as_bytes(), Some("utf-8"), LIMITS)?;
-    let rules = rules(&tree)?;
+    rules(&tree)?;
     let mut wanted = Written::of(policy);
+    let mut last = wanted.0.remove(&Place::Default);
+    let lists: Vec<String> = wanted.0.into_values().collect();
+    // All lists stand where the first one stood; else in front of the first rule that stays.
+    let mut front = (!lists.is_empty()).then(|| lists.join("\n"));
     let mut edits = Edits::new(&text);
     let mut first = None;
     for child in tree.root().children() {
-        let ours = rules.iter().find(|(_, rule)| rule.at() == child.at()).and_then(|(id, _)| place_of(id));
-        match ours {
-            Some(place) => match wanted.0.remove(&place) {
-                Some(rule) => {
-                    edits.replace(child, &rule);
-                    first = first.or(Some(child));
-                }
-                None => edits.remove(child),
-            },
-            None => first = first.or(Some(child)),
+        let ours = child.attribute("id").filter(|_| is_common(child, "rule")).and_then(place_of);
+        let with = match ours {
+            Some(Place::List(_)) if first.is_none() => front.take(),
+            Some(Place::Default) => last.take(),
+            Some(Place::List(_)) => None,
+            None => {
+                first = first.or(Some(child));
+                continue;
+            }
+        };
+        match with {
+            Some(with) => edits.replace(child, &with),
+            None => edits.remove(child),
+        }
+        if ours == Some(Place::Default) {
+            first = first.or(Some(child));
         }
     }
-    let last = wanted.0.remove(&Place::Default);
-    let front: Vec<String> = wanted.0.into_values().collect();
-    match first {
-        Some(first) if !front.is_empty() => {
-            edits.put_before(first, &front.join("\n"));
-            edits.put_last(tree.root(), last.as_slice());
-        }
-        Some(_) => edits.put_last(tree.root(), last.as_slice()),
-        None => edits.put_last(tree.root(), &front.into_iter().chain(last).collect::<Vec<_>>()),
+    match (first, front) {
+        (Some(first), Some(front)) => edits.put_before(first, &front),
+        (None, Some(front)) => last = Some(last.map_or_else(|| front.clone(), |last| format!("{front}\n{last}"))),
+        (_, None) => {}
     }
+    edits.put_last(tree.root(), last.as_slice());
     Ok(edits.apply())
 }
 
@@ -371,6 +377,13 @@ mod tests {
         assert!(!second.contains("sippresence-block") && at(&second, "sippresence-allow") < at(&second, phone));
         let read = read(second.as_bytes()).unwrap();
         assert_eq!((read.others, read.default, read.listed.len()), (1, Some(Action::Allow), 1));
+        // Whatever stood there, a server finds the lists before everybody else.
+        let three = [("d@h", Action::PoliteBlock), ("e@h", Action::Allow), ("f@h", Action::Block)];
+        let all =
+            [&one, &two, &policy(Action::Ask, &three), &policy(Action::Ask, &three[..2]), &policy(Action::Block, &[])];
+        for (from, to) in all.iter().flat_map(|from| all.iter().map(move |to| (from, to))) {
+            assert_eq!(update(write(from).as_bytes(), to).unwrap(), write(to));
+        }
         let nobody = policy(Action::Ask, &[]);
         let empty = "<ruleset xmlns=\"urn:ietf:params:xml:ns:common-policy\"/>";
         assert_eq!(

@@ -115,7 +115,8 @@ impl<'t> Edits<'t> {
 
     /// Returns the document as it is then, in UTF-8; it says so where it says anything.
     pub fn apply(mut self) -> String {
-        self.changes.sort_by_key(|(range, _)| range.start);
+        // What is put before an element comes before what that is replaced by.
+        self.changes.sort_by_key(|(range, _)| (range.start, range.end));
         let mut out = String::with_capacity(self.text.len() + 256);
         let mut rest = 0;
         if let Some(end) = self.text.strip_prefix("<?xml ").and_then(|_| self.text.find("?>")) {
@@ -211,6 +212,16 @@ mod tests {
         ] {
             assert_eq!(edited(text, |a, edits| edits.put_last(a, &["<b/>"])), expected);
         }
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_one_comes_behind_what_is_put_before_it() {
+        let after = edited("<a>\n  <b/>\n</a>", |a, edits| {
+            let b = a.children().next().unwrap();
+            edits.replace(b, "<c>\n</c>");
+            edits.put_before(b, "<d>\n</d>");
+        });
+        assert_eq!(after, "<a>\n  <d>\n  </d>\n  <c>\n  </c>\n</a>");
     }
 
     #[test]
