@@ -24,6 +24,7 @@ mod opened;
 mod own;
 mod reload;
 mod requests;
+pub mod rules;
 mod seat;
 mod shared;
 mod state;

@@ -3,6 +3,7 @@
 mod exchange;
 mod share;
 
+pub(super) use self::exchange::write_new;
 use super::{
     Context, Exit, Failed,
     args::{Add, BuddiesCommand, Group},

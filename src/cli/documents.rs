@@ -4,7 +4,7 @@ use tokio::time::timeout_at;
 
 use super::{Context, Exit, Failed, progress::Progress};
 use crate::{
-    agent::{self, Documents, DocumentsError},
+    agent::{self, Documents},
     client::text,
 };
 
@@ -25,10 +25,10 @@ pub(super) fn open(context: &Context) -> Result<Documents, Failed> {
 }
 
 /// Waits for the server; with `--timeout` not for longer than that.
-pub(super) async fn within<T>(
-    context: &Context,
-    asked: impl Future<Output = Result<T, DocumentsError>>,
-) -> Result<T, Failed> {
+pub(super) async fn within<T, E>(context: &Context, asked: impl Future<Output = Result<T, E>>) -> Result<T, Failed>
+where
+    Failed: From<E>,
+{
     let by = context.args.timeout.map(|limit| context.started + limit);
     let mut progress = Progress::new(context.output);
     let Some(deadline) = by else { return Ok(progress.during(asked, "the server", None).await?) };

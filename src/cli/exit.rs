@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    agent::{AgentError, DocumentsError, launch::LaunchError},
+    agent::{AgentError, DocumentsError, launch::LaunchError, rules::RulesError},
     client::{ClientError, FailureCode, Freshness, TargetError},
     config::ConfigError,
     control::{ControlError, Reply},
@@ -206,6 +206,13 @@ impl From<AgentError> for Failed {
 
 impl From<DocumentsError> for Failed {
     fn from(error: DocumentsError) -> Self {
+        let message = crate::client::text::visible(&error.to_string());
+        Self { exit: Exit::Other(error.code()), message, hint: error.hint().map(str::to_owned) }
+    }
+}
+
+impl From<RulesError> for Failed {
+    fn from(error: RulesError) -> Self {
         let message = crate::client::text::visible(&error.to_string());
         Self { exit: Exit::Other(error.code()), message, hint: error.hint().map(str::to_owned) }
     }

@@ -137,7 +137,7 @@ pub use crate::{
         explain,
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
-        policy::{Action, Policy, Require},
+        policy::{Action, Policy, Require, pres_rules},
         status::{Query, ShownStatus, StatusArg},
         text,
     },

@@ -10,7 +10,7 @@ use std::{
 use md5::{Digest as _, Md5};
 
 use super::{
-    kamailio::{Kamailio, WITH_XCAP, XCAP_BY_TLS, ended},
+    kamailio::{AgentOf, Kamailio, WITH_XCAP, XCAP_BY_TLS, ended, watch},
     support::{Home, PATIENCE, Peer, Test},
 };
 
@@ -19,6 +19,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::keeps_the_list_for_all_programs_of_a_user", shares),
     ("kamailio::keeps_what_another_program_put_there_until_it_was_seen", unseen),
     ("kamailio::refuses_documents_in_plain_words", refuses),
+    ("kamailio::pol_15_obeys_what_is_decided_about_live_watchers", decides),
+    ("kamailio::pol_17_obeys_rules_that_were_pushed_without_an_agent", pushes),
+    ("kamailio::keeps_rules_that_were_not_seen_and_they_are_pulled", pulls),
     ("kamailio::keeps_the_list_under_tls_whose_authority_is_known", shares_by_tls),
 ];
 
@@ -262,4 +265,103 @@ fn shares_by_tls(peer: &Peer) {
     let (code, _, err) = ended(&knows, &["buddies", "push"]);
     assert_eq!((code, err.as_str()), (0, "1 added, 0 taken off, 0 renamed on the server's list\n"));
     assert!(Other { server: &server, user: "bob" }.get("resource-lists").body.contains("sip:alice@sip.test"));
+}
+
+fn decides(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (alice, bob) = (home(&server, "alice"), home(&server, "bob"));
+    let _agent = AgentOf(&alice);
+    alice.run(&["set", "busy", "--note", "meeting"]);
+    let mut seen = watch(&bob, "alice");
+    seen.line("nobody decided yet", |line| line["freshness"] == "pending");
+    let (code, _, err) = ended(&alice, &["watchers", "allow", "bob@sip.test"]);
+    assert_eq!((code, err.as_str()), (0, "bob@sip.test may see you\n"));
+    seen.line("it is allowed", |line| line["freshness"] == "fresh" && line["note"] == "meeting");
+    let (code, _, err) = ended(&alice, &["watchers", "block", "bob@sip.test"]);
+    assert_eq!(code, 0, "{err}");
+    seen.line("it is refused", |line| line["freshness"] == "rejected");
+
+    // What another program decides meanwhile is not overwritten.
+    let other = Other { server: &server, user: "alice" };
+    let theirs = other.get("pres-rules").body.replace("sip:bob@sip.test", "sip:carol@sip.test");
+    other.put("pres-rules", &theirs);
+    let (code, _, err) = ended(&alice, &["watchers", "allow", "bob@sip.test"]);
+    assert_eq!(code, 10, "{err}");
+    assert!(
+        err.contains("it is decided here, and a server does not know it yet; that of alice: another program"),
+        "{err}"
+    );
+    assert_eq!(other.get("pres-rules").body, theirs);
+    let (code, _, err) = ended(&alice, &["policy", "pull"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.starts_with("carol@sip.test: block\nbob@sip.test was decided about here and there; "), "{err}");
+    let (code, _, err) = ended(&alice, &["policy", "push", "--dry-run"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, out, err) = ended(&alice, &["policy", "push"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", "1 change to the server's rules\n"));
+    let rules = other.get("pres-rules").body;
+    assert_eq!(rules, alice.run(&["policy", "export"]));
+    assert!(
+        rules.contains("<one id=\"sip:carol@sip.test\"/>") && rules.contains("<one id=\"sip:bob@sip.test\"/>"),
+        "{rules}"
+    );
+}
+
+fn pushes(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (alice, bob, carol) = (home(&server, "alice"), home(&server, "bob"), home(&server, "carol"));
+    alice.run(&["--no-agent", "set", "busy", "--note", "meeting"]);
+    let (mut to_bob, mut to_carol) = (watch(&bob, "alice"), watch(&carol, "alice"));
+    for seen in [&mut to_bob, &mut to_carol] {
+        seen.line("nobody decided yet", |line| line["freshness"] == "pending");
+    }
+    // Whom no list names gets what the default says, and who is named not.
+    alice.write("policy.toml", "default = \"allow\" # nearly all\nblock = [\"bob@sip.test\"]\n");
+    let (code, out, err) = ended(&alice, &["policy", "push", "--dry-run"]);
+    assert_eq!((code, out.as_str()), (0, "+ block sip:bob@sip.test\n~ allow everybody else\n"), "{err}");
+    assert_eq!(ended(&alice, &["policy", "push"]).2, "2 changes to the server's rules\n");
+    to_bob.line("it is refused", |line| line["freshness"] == "rejected");
+    to_carol.line("it is allowed", |line| line["freshness"] == "fresh" && line["note"] == "meeting");
+    // Directly, where no agent runs.
+    let (code, _, err) = ended(&alice, &["watchers", "polite-block", "carol@sip.test"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        Other { server: &server, user: "alice" }.get("pres-rules").body.contains("id=\"sippresence-polite-block\"")
+    );
+    assert_eq!(ended(&alice, &["policy", "push"]).2, "the server has your rules as they are\n");
+}
+
+fn pulls(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (here, there) = (home(&server, "alice"), home(&server, "alice"));
+    let other = Other { server: &server, user: "alice" };
+    let phone = "<?xml version=\"1.0\"?>\n<cr:ruleset xmlns:cr=\"urn:ietf:params:xml:ns:common-policy\" \
+                 xmlns:pr=\"urn:ietf:params:xml:ns:pres-rules\">\n  <cr:rule id=\"phone\">\n    <cr:conditions><cr:identity>\
+                 <cr:one id=\"sip:bob@sip.test\"/></cr:identity></cr:conditions>\n    <cr:actions><pr:sub-handling>allow\
+                 </pr:sub-handling></cr:actions>\n  </cr:rule>\n</cr:ruleset>\n";
+    other.put("pres-rules", phone);
+    here.write("policy.toml", "# mine\nallow = [\"carol@sip.test\"] # a friend\n");
+    let (code, _, err) = ended(&here, &["policy", "push"]);
+    assert_eq!(code, 12, "{err}");
+    assert_eq!(other.get("pres-rules").body, phone);
+    let (code, _, err) = ended(&here, &["policy", "pull"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (0, "note: rules of other programs hold at the server alone (1)\nnothing to take in\n")
+    );
+    let (code, _, err) = ended(&here, &["policy", "push"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("note: rules of other programs stay there (1) and may let in whom yours do not"), "{err}");
+    let rule = &phone[phone.find("  <cr:rule id").unwrap()..phone.find("</cr:ruleset>").unwrap()];
+    assert!(other.get("pres-rules").body.contains(rule), "{:?}", other.get("pres-rules"));
+
+    assert_eq!(ended(&there, &["policy", "pull"]).0, 0);
+    let policy = |home: &Home| std::fs::read_to_string(home.path("config/sippresence/policy.toml")).unwrap();
+    assert!(policy(&there).ends_with("allow = [\"sip:carol@sip.test\"]\n"), "{}", policy(&there));
+    there.run(&["watchers", "block", "carol@sip.test"]);
+    let (code, out, err) = ended(&here, &["policy", "pull", "--dry-run"]);
+    assert_eq!((code, out.as_str()), (0, "carol@sip.test: block\n"), "{err}");
+    let (code, _, err) = ended(&here, &["policy", "pull"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(policy(&here), "# mine\nallow = [] # a friend\nblock = [\"sip:carol@sip.test\"]\n");
 }

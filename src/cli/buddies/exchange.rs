@@ -127,18 +127,28 @@ pub(super) fn export(context: &Context, args: &Export) -> Result<Exit, Failed> {
     let Some(file) = file else {
         return Ok(output::print_bytes(written.as_bytes()).map_or_else(Into::into, |()| Exit::Done));
     };
+    let count = if list.0.len() == 1 { "1 buddy".to_owned() } else { format!("{} buddies", list.0.len()) };
+    write_new(context, file, &written, &count, "`sippresence buddies export --to … >FILE` replaces it")
+}
+
+/// Writes a file that is not there yet, and says what is in it; `hint` is the way out where it is there.
+pub(in crate::cli) fn write_new(
+    context: &Context,
+    file: &Path,
+    written: &str,
+    what: &str,
+    hint: &str,
+) -> Result<Exit, Failed> {
     let shown = text::visible(&file.display().to_string());
     let made = fs::File::create_new(file).and_then(|mut made| made.write_all(written.as_bytes()));
     match made {
         Ok(()) => {
-            let count = if list.0.len() == 1 { "1 buddy".to_owned() } else { format!("{} buddies", list.0.len()) };
-            context.output.tell(&format!("{count} in {shown}"));
+            context.output.tell(&format!("{what} in {shown}"));
             Ok(Exit::Done)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let hint = "`sippresence buddies export --to … >FILE` replaces it";
             Err(Failed::new(Exit::Conflict, format!("{shown} is there already")).with_hint(hint))
         }
-        Err(error) => Err(usage(format!("cannot write {shown}: {error}"))),
+        Err(error) => Err(Failed::new(Exit::Usage, format!("cannot write {shown}: {error}"))),
     }
 }
