@@ -114,14 +114,14 @@ pub async fn ask(
         request.headers_mut().insert(header::HOST, authority);
         request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         if !secure {
-            return exchange(stream, request, &host, None).await;
+            return exchange(Box::new(stream), request, &host, None).await;
         }
         let remote = stream.peer_addr().map_err(|error| broken(&host, &error))?;
         let peer = PeerIdentity::of_host(&host);
         let (stream, _) = tls.connect(stream, &peer, trust, remote).await.map_err(|failure| match failure {
             TlsFailure::Untrusted(why) | TlsFailure::Refused(why) => HttpError::Tls(why),
         })?;
-        exchange(stream, request, &host, Some(remote)).await
+        exchange(Box::new(stream), request, &host, Some(remote)).await
     };
     timeout(limit, asked).await.unwrap_or_else(|_| Err(HttpError::TimedOut { host: host.clone(), limit }))
 }
@@ -158,15 +158,17 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, HttpError> {
     })
 }
 
-async fn exchange<S>(
-    stream: S,
+/// A connection, under TLS or not: one type, so that all of HTTP is compiled once.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+async fn exchange(
+    stream: Box<dyn Stream>,
     request: Request<Full<Bytes>>,
     host: &str,
     secured: Option<SocketAddr>,
-) -> Result<Answer, HttpError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) -> Result<Answer, HttpError> {
     let failed = |error: hyper::Error| {
         let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         match (io, secured) {
