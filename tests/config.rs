@@ -136,6 +136,7 @@ fn values_are_read_as_they_are_meant() {
         address = "Alice@Example.COM"
         mode = "p2p"
         outbound_proxy = "SIP:PBX.example.com;transport=tls"
+        xcap = "HTTPS://Xcap.example.com:8443/Root/"
         password_file = "~/secret"
         cert_file = "me.pem"
         key_file = "~/me.key"
@@ -162,6 +163,7 @@ fn values_are_read_as_they_are_meant() {
     );
     let work = &settings.accounts["work"];
     assert_eq!((work.address.as_str(), work.mode), ("sip:Alice@example.com", Mode::P2p));
+    assert_eq!(work.xcap.as_deref(), Some("https://xcap.example.com:8443/Root"));
     assert_eq!(work.outbound_proxy.as_deref(), Some("sip:pbx.example.com;transport=tls"));
     assert!(matches!(&work.password, PasswordSource::File(path) if path.ends_with("secret") && path.is_absolute()));
     let (certificate, key) = work.certificate.as_ref().expect("there is one");
@@ -246,6 +248,10 @@ fn a_bad_value_is_named_with_its_key_line_and_remedy() {
         ("[account.\"a b\"]\naddress = \"a@b\"", "an account's name has letters"),
         ("[account.w]\nmode = \"p2p\"", "config.toml:2:1: `account.w.address`: an account needs one"),
         ("[account.w]\naddress = \"alice\"", "`account.w.address`: \"alice\" is not the address of a person"),
+        ("[account.w]\naddress = \"a@b\"\nxcap = \"xcap.example.com\"", "\"xcap.example.com\" is no XCAP root"),
+        ("[account.w]\naddress = \"a@b\"\nxcap = \"https://u@h/r\"", "is no XCAP root"),
+        ("[account.w]\naddress = \"a@b\"\nxcap = \"https://h/r/../x\"", "is no XCAP root"),
+        ("[account.w]\naddress = \"a@b\"\nxcap = \"https://h/r?q\"", "is no XCAP root"),
         ("[account.w]\naddress = \"a@b\"\noutbound_proxy = \"tel:1 2\"", "\"tel:1 2\" is no proxy"),
         ("[account.w]\naddress = \"a@b\"\npassword_command = \"x\"\npassword_file = \"y\"", "keep one of them"),
         ("[account.w]\naddress = \"a@b\"\npassword_command = \"x 'y\"", "a ' is not closed"),

@@ -8,6 +8,7 @@ mod basis;
 mod configured;
 pub mod detach;
 mod device;
+mod documents;
 mod following;
 pub mod hooks;
 mod kept;
@@ -23,6 +24,7 @@ mod opened;
 mod own;
 mod reload;
 mod requests;
+pub mod rules;
 mod seat;
 mod shared;
 mod state;
@@ -48,6 +50,7 @@ use tracing::{debug, info, warn};
 pub use self::{
     configured::{Configured, Place, builder, load_policy, server, timing},
     device::known as known_device,
+    documents::{Documents, DocumentsError, Looked, Seen},
     login::login,
     once::{clear_once, set_once},
     own::Wish,

@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) require: StdMutex<config::Require>,
     /// Held by whoever changes what the files say, or puts it in force.
     pub(super) deciding: Mutex<()>,
+    /// Held by whoever tells the servers what the files say.
+    pub(super) sharing: Mutex<()>,
     pub(super) hooks: watch::Sender<Option<Hooks>>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) since: Timestamp,
@@ -66,6 +68,7 @@ impl Shared {
             configured: configured.map(StdMutex::new),
             require: StdMutex::new(require.unwrap_or_default()),
             deciding: Mutex::default(),
+            sharing: Mutex::default(),
             hooks: watch::Sender::new(hooks),
             orders,
             since: Timestamp::now(),

@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 
 mod buddies;
+mod policy;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -18,7 +19,10 @@ use crate::{
     config::{Listen, ThemeChoice, parse_duration},
 };
 
-pub(super) use self::buddies::{Add, Buddies, BuddiesCommand, Export, Group, Import};
+pub(super) use self::{
+    buddies::{Add, Buddies, BuddiesCommand, Export, Group, Import},
+    policy::{Policy, PolicyCommand},
+};
 
 /// SIP presence for people who live in a terminal.
 #[derive(Debug, Parser)]
@@ -125,6 +129,8 @@ pub(super) enum Command {
     Buddies(Buddies),
     /// Say who may see me
     Watchers(Watchers),
+    /// Share with my account's server who may see me
+    Policy(Policy),
     /// Say which keys of peers without an authority are trusted
     Trust(Trust),
     /// Start, stop and look after the agent, which keeps my presence up

@@ -1,7 +1,9 @@
 //! `buddies`: the people on the list, which is a file that people may edit too.
 
 mod exchange;
+mod share;
 
+pub(super) use self::exchange::write_new;
 use super::{
     Context, Exit, Failed,
     args::{Add, BuddiesCommand, Group},
@@ -27,6 +29,8 @@ pub(super) async fn run(context: &Context, args: super::args::Buddies) -> Result
         BuddiesCommand::Rename { who, name } => change(context, dry_run, |draft| rename(draft, &who, &name)).await,
         BuddiesCommand::Import(args) => exchange::import(context, &args, dry_run).await,
         BuddiesCommand::Export(args) => exchange::export(context, &args),
+        BuddiesCommand::Push => share::push(context, dry_run).await,
+        BuddiesCommand::Pull => share::pull(context, dry_run).await,
         BuddiesCommand::Group(args) => change(context, dry_run, |draft| group(draft, &args)).await,
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    agent::{AgentError, launch::LaunchError},
+    agent::{AgentError, DocumentsError, launch::LaunchError, rules::RulesError},
     client::{ClientError, FailureCode, Freshness, TargetError},
     config::ConfigError,
     control::{ControlError, Reply},
@@ -201,6 +201,20 @@ impl From<AgentError> for Failed {
             AgentError::Runs => Self { exit: Exit::Conflict, message: error.to_string(), hint },
             _ => Self { exit: Exit::Usage, message: error.to_string(), hint },
         }
+    }
+}
+
+impl From<DocumentsError> for Failed {
+    fn from(error: DocumentsError) -> Self {
+        let message = crate::client::text::visible(&error.to_string());
+        Self { exit: Exit::Other(error.code()), message, hint: error.hint().map(str::to_owned) }
+    }
+}
+
+impl From<RulesError> for Failed {
+    fn from(error: RulesError) -> Self {
+        let message = crate::client::text::visible(&error.to_string());
+        Self { exit: Exit::Other(error.code()), message, hint: error.hint().map(str::to_owned) }
     }
 }
 

@@ -7,6 +7,7 @@ mod compared;
 mod config;
 mod demo;
 mod doctor;
+mod documents;
 mod during;
 mod exit;
 mod explain;
@@ -19,6 +20,7 @@ mod me;
 mod once;
 mod output;
 mod pcapng;
+mod policy;
 mod progress;
 mod set;
 mod show;
@@ -160,6 +162,7 @@ async fn run(mut global: args::Global, command: Command) -> Result<Exit, Failed>
         Command::Is(args) => is::run(&context, &args).await,
         Command::Buddies(args) => buddies::run(&context, args).await,
         Command::Watchers(args) => watchers::run(&context, args).await,
+        Command::Policy(args) => policy::run(&context, args).await,
         Command::Trust(args) => trust::run(&context, args),
         Command::Agent(args) => agent::run(&context, args).await,
         Command::Config(args) => config::run(&context, &args),

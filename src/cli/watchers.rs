@@ -8,6 +8,7 @@ use super::{
     looking::{agent, ask},
 };
 use crate::{
+    agent::rules,
     config::{List, PolicyFile, identity::normalize},
     control::Request,
 };
@@ -44,9 +45,9 @@ async fn decide(context: &Context, who: Vec<String>, list: Option<List>, then: &
     let usage = |reason: String| Failed::new(Exit::Usage, reason);
     let names: Vec<String> =
         who.iter().map(|who| normalize(who).map_err(|error| usage(error.to_string()))).collect::<Result<_, _>>()?;
-    if let Some(mut agent) = agent(context).await? {
+    let not_shared = if let Some(mut agent) = agent(context).await? {
         let list = list.map(|list| list.action().to_string());
-        ask(&mut agent, &Request::Decide { who: names.clone(), list }, context).await?;
+        ask(&mut agent, &Request::Decide { who: names.clone(), list }, context).await?.message
     } else {
         for name in &names {
             let path = &context.paths.policy_file;
@@ -56,10 +57,15 @@ async fn decide(context: &Context, who: Vec<String>, list: Option<List>, then: &
             }
             .map_err(|error| usage(error.to_string()))?;
         }
-    }
+        rules::not_shared(&Box::pin(rules::share(&context.settings, &context.paths)).await)
+    };
     for name in &names {
         let name = crate::client::text::visible(name.strip_prefix("sip:").unwrap_or(name));
         context.output.tell(&format!("{name} {then}"));
+    }
+    if let Some(message) = not_shared {
+        let failed = Failed::new(Exit::Partly, crate::client::text::visible(&message));
+        return Err(failed.with_hint("`sippresence policy pull` takes in what is there, `policy push` tells it again"));
     }
     Ok(Exit::Done)
 }

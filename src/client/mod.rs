@@ -83,6 +83,7 @@ mod target;
 mod tls;
 mod trace;
 mod watcher;
+pub mod xcap;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -137,7 +138,7 @@ pub use crate::{
         history::{Person, Stand},
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
-        policy::{Action, Policy, Require},
+        policy::{Action, Policy, Require, pres_rules},
         status::{Query, ShownStatus, StatusArg},
         text,
     },

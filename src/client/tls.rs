@@ -88,6 +88,11 @@ impl TlsSettings {
         tls.showing(path, &chain, key.as_bytes(), self.servers.clone())
     }
 
+    /// Makes what is needed to ask one of the [servers](Self::server) by HTTP, and by which means it is believed.
+    pub(super) fn for_web(self) -> Result<(Tls, Trust), TlsError> {
+        Ok((self.files()?, if self.insecure { Trust::Anything } else { Trust::Web }))
+    }
+
     /// Makes what the sockets need, and what decides about each peer.
     pub(super) fn open(self, addresses: &[IpAddr]) -> Result<(Arc<Tls>, Believing), TlsError> {
         let tls = self.files()?;

@@ -18,7 +18,10 @@ mod vcard;
 
 use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
-pub use self::merge::{Merged, Taken, merge};
+pub use self::{
+    merge::{Merged, Taken, merge},
+    resource_lists::{Updated, update},
+};
 use super::buddies::MOST;
 use crate::presence::buddy::{Buddies, Buddy};
 

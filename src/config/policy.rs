@@ -122,6 +122,21 @@ impl PolicyFile {
         Ok(edit(path, &normalize(who)?, None)?)
     }
 
+    /// Says what those get who are on no list; returns what the file says then.
+    pub fn set_default(path: &Path, action: Action) -> Result<Self, ConfigError> {
+        change(path, true, |_, document| {
+            let word = value(action.to_string());
+            match document.get_mut("default").and_then(Item::as_value_mut) {
+                Some(old) => {
+                    let decor = old.decor().clone();
+                    *old = action.to_string().into();
+                    *old.decor_mut() = decor;
+                }
+                None => put(document, "default", word),
+            }
+        })
+    }
+
     fn list_mut(&mut self, list: List) -> &mut Vec<String> {
         match list {
             List::Allow => &mut self.allow,
@@ -136,7 +151,33 @@ const HEADER: &str = "# Who may see my presence; `sippresence watchers` edits th
                       # default = \"ask\"    # allow | ask | polite-block | block: what those get who stand nowhere\n";
 
 fn edit(path: &Path, who: &str, wanted: Option<List>) -> Result<PolicyFile, ConfigError> {
-    let _lock = lock_folder_of(path, wanted.is_some())?;
+    change(path, wanted.is_some(), |before, document| {
+        for list in List::ALL {
+            let Some(array) = document.get_mut(list.key()).and_then(Item::as_array_mut) else { continue };
+            let mut keep = wanted == Some(list);
+            let mut index = 0;
+            while let Some(listed) = array.get(index) {
+                let listed = listed.as_str().and_then(|listed| normalize(listed).ok());
+                if listed.is_some_and(|listed| listed == who) && !std::mem::take(&mut keep) {
+                    remove(array, index);
+                } else {
+                    index += 1;
+                }
+            }
+        }
+        if let Some(list) = wanted.filter(|list| !before.list(*list).iter().any(|listed| listed == who)) {
+            add(document, list, who);
+        }
+    })
+}
+
+/// Changes the file, which is made if it is to be; returns what it says then.
+fn change(
+    path: &Path,
+    make: bool,
+    change: impl FnOnce(&PolicyFile, &mut DocumentMut),
+) -> Result<PolicyFile, ConfigError> {
+    let _lock = lock_folder_of(path, make)?;
     let found = read_text(path)?;
     let text = found.as_deref().unwrap_or(HEADER);
     // First by our own reader, whose errors are the better ones.
@@ -145,24 +186,9 @@ fn edit(path: &Path, who: &str, wanted: Option<List>) -> Result<PolicyFile, Conf
         path: path.into(),
         error: io::Error::other(error.message().to_owned()),
     })?;
-    for list in List::ALL {
-        let Some(array) = document.get_mut(list.key()).and_then(Item::as_array_mut) else { continue };
-        let mut keep = wanted == Some(list);
-        let mut index = 0;
-        while let Some(listed) = array.get(index) {
-            let is_who = listed.as_str().and_then(|listed| normalize(listed).ok()).is_some_and(|listed| listed == who);
-            if is_who && !std::mem::take(&mut keep) {
-                remove(array, index);
-            } else {
-                index += 1;
-            }
-        }
-    }
-    if let Some(list) = wanted.filter(|list| !before.list(*list).iter().any(|listed| listed == who)) {
-        add(&mut document, list, who);
-    }
+    change(&before, &mut document);
     let after = document.to_string();
-    if found.as_deref().is_none_or(|before| before != after) && !(found.is_none() && wanted.is_none()) {
+    if found.as_deref().is_none_or(|before| before != after) && (found.is_some() || make) {
         // What we would write must read back before it replaces anything.
         let policy = PolicyFile::parse(&after, path)?;
         write_private(path, after.as_bytes())?;
@@ -172,19 +198,27 @@ fn edit(path: &Path, who: &str, wanted: Option<List>) -> Result<PolicyFile, Conf
 }
 
 fn add(document: &mut DocumentMut, list: List, who: &str) {
+    if !document.contains_key(list.key()) {
+        put(document, list.key(), value(Array::new()));
+    }
+    if let Some(array) = document.get_mut(list.key()).and_then(Item::as_array_mut) {
+        push(array, who);
+    }
+}
+
+/// Puts a key in that is not there.
+fn put(document: &mut DocumentMut, key: &str, item: Item) {
     if document.is_empty() {
         // Comments of a file without keys stand at its end; a key put in would come before them.
         let comments = document.trailing().as_str().unwrap_or_default().to_owned();
         let between = if comments.is_empty() || comments.ends_with('\n') { "" } else { "\n" };
         document.set_trailing("");
-        document.insert(list.key(), value(Array::new()));
-        if let Some(mut key) = document.key_mut(list.key()) {
+        document.insert(key, item);
+        if let Some(mut key) = document.key_mut(key) {
             key.leaf_decor_mut().set_prefix(comments + between);
         }
-    }
-    let item = document.entry(list.key()).or_insert_with(|| value(Array::new()));
-    if let Some(array) = item.as_array_mut() {
-        push(array, who);
+    } else {
+        document.insert(key, item);
     }
 }
 
@@ -330,6 +364,17 @@ block = [\"sip:BOB@example.com\"]
         assert_eq!(after, "allow = [\n  \"a@h\",\n  \"b@h\", # last\n  \"sip:c@h\",\n]\n");
         let after = edited(text, |path| PolicyFile::forget(path, "b@h"));
         assert_eq!(after, "allow = [\n  \"a@h\"\n   # last\n]\n");
+    }
+
+    #[test]
+    fn the_default_is_changed_where_it_stands_or_put_in() {
+        let set = |path: &Path| Ok(PolicyFile::set_default(path, Action::Block)?);
+        assert_eq!(edited(TALL, set), TALL.replace("\"ask\"", "\"block\""));
+        assert_eq!(edited("# words\n", set), "# words\ndefault = \"block\"\n");
+        assert_eq!(edited("allow = [] # x\n", set), "allow = [] # x\ndefault = \"block\"\n");
+        let path = tempfile::tempdir().unwrap().path().join("new/policy.toml");
+        assert_eq!(PolicyFile::set_default(&path, Action::Allow).unwrap().default, Action::Allow);
+        assert!(fs::read_to_string(&path).unwrap().starts_with("# Who may see my presence"));
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
             optional(value)?.as_deref().map(proxy).transpose()
         })?;
         s.read("register", &mut account.register, word)?;
+        s.read("xcap", &mut account.xcap, |value| optional(value)?.as_deref().map(xcap_root).transpose())?;
         s.read("auth_user", &mut account.auth_user, optional)?;
         s.read("realm", &mut account.realm, optional)?;
         let mut file = PasswordSource::None;
@@ -289,6 +290,23 @@ fn proxy(text: &str) -> Result<String, String> {
         return Err(format!("{text:?} is no proxy: write it as \"sip:pbx.example.com;transport=tls\""));
     }
     Ok(format!("{scheme}:{}{parameters}", host.to_ascii_lowercase()))
+}
+
+/// Checks the form of an XCAP root (RFC 4825 §6.1); a slash at its end is left out.
+fn xcap_root(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text:?} is no XCAP root: write it as \"https://xcap.example.com/xcap-root\"");
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    let scheme = scheme.to_ascii_lowercase();
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%".contains(c))
+    };
+    let path = path.trim_end_matches('/');
+    if !matches!(&*scheme, "https" | "http") || !is_host(host) || !path.split('/').skip(1).all(is_segment) {
+        return Err(wrong());
+    }
+    Ok(format!("{scheme}://{}{path}", host.to_ascii_lowercase()))
 }
 
 /// Reads a program with its arguments: a list, or a text whose blanks part them unless quoted.

@@ -54,6 +54,8 @@ pub struct Account {
     pub outbound_proxy: Option<String>,
     /// Whether we register.
     pub register: Register,
+    /// Where the account's server keeps documents, an XCAP root (RFC 4825 §6.1) without a slash at its end.
+    pub xcap: Option<String>,
     /// The user name for digest, if it is not the user of the address.
     pub auth_user: Option<String>,
     /// The only realm that may have our password; without it the first that the account's own server uses.
@@ -74,6 +76,7 @@ impl Account {
             mode: Mode::default(),
             outbound_proxy: None,
             register: Register::default(),
+            xcap: None,
             auth_user: None,
             realm: None,
             password: PasswordSource::None,

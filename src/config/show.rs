@@ -82,6 +82,7 @@ fn account_keys(account: &Account) -> Vec<(&'static str, Value)> {
         ("mode", account.mode.to_string().into()),
         ("outbound_proxy", account.outbound_proxy.clone().unwrap_or_default().into()),
         ("register", account.register.to_string().into()),
+        ("xcap", account.xcap.clone().unwrap_or_default().into()),
         ("auth_user", account.auth_user.clone().unwrap_or_default().into()),
         ("realm", account.realm.clone().unwrap_or_default().into()),
     ];

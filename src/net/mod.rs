@@ -1,4 +1,4 @@
-//! The only sockets of the house: datagrams, streams, TLS, listeners, the suspend-aware clock, the DNS, the system's resolver.
+//! The only sockets of the house: datagrams, streams, TLS, HTTP, listeners, the suspend-aware clock, the DNS, the system's resolver.
 //!
 //! Here bytes are moved and nothing is understood: framing, retransmission, the choice of a transport and of
 //! a peer belong to [`crate::sip`] and to the loop that owns the core. What the rules of RFC 3261 §18 ask of
@@ -11,6 +11,7 @@ pub mod address;
 pub mod clock;
 pub mod dns;
 pub mod edits;
+pub mod http;
 pub mod listen;
 mod reactor;
 pub mod resolve;

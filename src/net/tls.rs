@@ -76,6 +76,8 @@ pub enum TlsError {
 pub enum Trust {
     /// An authority vouches for it.
     Authority,
+    /// The same, by the names that a server of the web has.
+    Web,
     /// Its key is the one known; or an authority vouches for it where none is known yet.
     Key(Known),
     /// Nothing: whoever is there will do.

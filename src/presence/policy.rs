@@ -7,6 +7,7 @@
 
 mod explain;
 mod filter;
+pub mod pres_rules;
 mod rule;
 mod shown;
 mod times;

@@ -6,12 +6,14 @@
 //! [`escape_text`] and [`escape_attribute`].
 
 mod build;
+mod edit;
 mod encoding;
 mod write;
 
 use std::{borrow::Cow, ops::Range};
 
 use build::Builder;
+pub use edit::Edits;
 pub use encoding::decode;
 pub use write::{escape_attribute, escape_text, is_ncname};
 
@@ -188,6 +190,8 @@ struct Node {
     end: u32,
     /// Where it begins in the document.
     at: u32,
+    /// Where it ends there; of no meaning for a piece of text.
+    until: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -272,6 +276,11 @@ impl<'a> Element<'a> {
     /// Returns where the element begins: a byte of the document as [`decode`] returns it.
     pub fn at(self) -> usize {
         self.node().at as usize
+    }
+
+    /// Returns where the element stands, its end tag included: bytes of the document as [`decode`] returns it.
+    pub fn span(self) -> Range<usize> {
+        self.at()..self.node().until as usize
     }
 
     /// Returns the namespace.

@@ -87,7 +87,10 @@ async fn act(place: &Place, job: Job) -> Done {
             let account = order.account.as_deref().or(place.account.as_deref());
             match ask(&place.socket, account, &order.requests).await {
                 Ok(reply) => {
-                    let words = order.words.unwrap_or_else(|| said(&reply));
+                    let words = match order.words {
+                        Some(words) => std::iter::once(words).chain(warning(&reply)).collect::<Vec<_>>().join("; "),
+                        None => said(&reply),
+                    };
                     Done { words, undo: order.undo, ..Done::default() }
                 }
                 Err(words) => failed(words),
@@ -153,8 +156,12 @@ fn said(reply: &Reply) -> String {
         let shown = line.layers.first().map_or_else(|| "offline".to_owned(), |layer| shown::layer(layer, &now));
         format!("you are {shown}")
     });
-    let warning = reply.message.as_deref().map(visible);
-    status.into_iter().chain(warning).collect::<Vec<_>>().join("; ")
+    status.into_iter().chain(warning(reply)).collect::<Vec<_>>().join("; ")
+}
+
+/// Returns what is to be known of something that was done all the same.
+fn warning(reply: &Reply) -> Option<String> {
+    reply.message.as_deref().map(visible)
 }
 
 async fn change(place: &Place, wanted: Edit) -> Done {

@@ -88,6 +88,7 @@ const USUAL: How = How {
 pub(super) const WITH_OUTBOUND: How = How { outbound: true, ..USUAL };
 /// Whoever no rule of a user's allows waits to be allowed.
 pub(super) const WITH_XCAP: How = How { open: false, xcap: true, ..USUAL };
+pub(super) const XCAP_BY_TLS: How = How { tls: true, ..WITH_XCAP };
 const BY_TLS: How = How { tls: true, ..USUAL };
 
 /// A running Kamailio with users alice, bob and carol, whose passwords are `alice-pw` and so on, in the domain
@@ -96,7 +97,7 @@ pub(super) struct Kamailio {
     folder: TempDir,
     process: Process,
     pub(super) port: u16,
-    tls_port: u16,
+    pub(super) tls_port: u16,
     how: How,
 }
 
@@ -274,7 +275,7 @@ impl Kamailio {
     }
 
     /// Makes a home whose account works over TLS, trusting one of the authorities.
-    fn home_by_tls(&self, account: &str, authority: &str, more: &str) -> Home {
+    pub(super) fn home_by_tls(&self, account: &str, authority: &str, more: &str) -> Home {
         let home = self.home_with(&[account], ";transport=tls", more);
         let ca = self.folder.path().join(authority);
         let text = std::fs::read_to_string(home.path("config/sippresence/config.toml")).unwrap();

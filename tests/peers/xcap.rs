@@ -10,11 +10,20 @@ use std::{
 use md5::{Digest as _, Md5};
 
 use super::{
-    kamailio::{Kamailio, WITH_XCAP},
-    support::{PATIENCE, Peer, Test},
+    kamailio::{AgentOf, Kamailio, WITH_XCAP, XCAP_BY_TLS, ended, watch},
+    support::{Home, PATIENCE, Peer, Test},
 };
 
-pub(crate) const TESTS: &[Test] = &[("kamailio::keeps_a_users_documents_by_xcap", keeps)];
+pub(crate) const TESTS: &[Test] = &[
+    ("kamailio::keeps_a_users_documents_by_xcap", keeps),
+    ("kamailio::keeps_the_list_for_all_programs_of_a_user", shares),
+    ("kamailio::keeps_what_another_program_put_there_until_it_was_seen", unseen),
+    ("kamailio::refuses_documents_in_plain_words", refuses),
+    ("kamailio::pol_15_obeys_what_is_decided_about_live_watchers", decides),
+    ("kamailio::pol_17_obeys_rules_that_were_pushed_without_an_agent", pushes),
+    ("kamailio::keeps_rules_that_were_not_seen_and_they_are_pulled", pulls),
+    ("kamailio::keeps_the_list_under_tls_whose_authority_is_known", shares_by_tls),
+];
 
 /// Another client than ours: one request on one connection, with digest when the server asks for it.
 pub(super) struct Other<'a> {
@@ -107,4 +116,252 @@ fn keeps(peer: &Peer) {
     assert_eq!(bob.ask("PUT", &path, "If-Match: \"other\"\r\n", lists).code, 412);
     let carol = Other { server: &server, user: "carol" };
     assert_eq!(carol.ask("GET", &path, "", "").code, 403, "they are bob's");
+}
+
+/// Makes a home whose account has its documents at the server.
+fn home(server: &Kamailio, user: &str) -> Home {
+    server.home(&[user], &format!("xcap = \"http://127.0.0.1:{}/xcap-root/\"\n", server.port))
+}
+
+fn buddies(home: &Home) -> String {
+    std::fs::read_to_string(home.path("config/sippresence/buddies.toml")).unwrap_or_default()
+}
+
+fn shares(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (here, there) = (home(&server, "bob"), home(&server, "bob"));
+    let other = Other { server: &server, user: "bob" };
+    let (code, _, err) = ended(&here, &["buddies", "pull"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (0, "the server has no list of yours; `sippresence buddies push` puts yours there\n")
+    );
+    here.run(&["buddies", "add", "alice@sip.test", "--group", "team", "--name", "Alice & \"co\""]);
+    here.run(&["buddies", "add", "carol@sip.test"]);
+    let (code, out, err) = ended(&here, &["buddies", "push", "--dry-run"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out, "+ Alice & \"co\" alice@sip.test @team\n+ carol carol@sip.test\n");
+    assert_eq!(other.get("resource-lists").code, 404, "nothing is done yet");
+    let (code, _, err) = ended(&here, &["buddies", "push"]);
+    assert_eq!((code, err.as_str()), (0, "2 added, 0 taken off, 0 renamed on the server's list\n"));
+    assert_eq!(other.get("resource-lists").body, here.run(&["buddies", "export", "--to", "xml"]));
+    let (code, _, err) = ended(&here, &["buddies", "push"]);
+    assert_eq!((code, err.as_str()), (0, "the server has your list as it is\n"));
+
+    let (code, _, err) = ended(&there, &["buddies", "pull"]);
+    assert_eq!((code, err.as_str()), (0, "2 added, 0 changed, 0 as they were\n"));
+    assert!(buddies(&there).contains("groups = [\"team\"]"), "{}", buddies(&there));
+    there.run(&["buddies", "remove", "carol"]);
+    there.run(&["buddies", "group", "@friends", "alice@sip.test"]);
+    let (code, _, err) = ended(&there, &["buddies", "push"]);
+    assert_eq!((code, err.as_str()), (0, "1 added, 1 taken off, 0 renamed on the server's list\n"));
+
+    // What others took off or put on is told and taken in, and nothing here is lost.
+    let (code, _, err) = ended(&here, &["buddies", "push"]);
+    assert_eq!(code, 12, "{err}");
+    let before = buddies(&here);
+    let (code, _, err) = ended(&here, &["buddies", "pull", "--dry-run"]);
+    assert_eq!((code, buddies(&here)), (0, before), "{err}");
+    assert_eq!(ended(&here, &["buddies", "push"]).0, 12, "that was no look");
+    let (code, _, err) = ended(&here, &["buddies", "pull"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("0 added, 1 changed, 0 as they were"), "{err}");
+    assert!(err.contains("carol@sip.test is not on the server's list any more and stays on yours"), "{err}");
+    here.run(&["buddies", "remove", "carol"]);
+    let (code, _, err) = ended(&here, &["buddies", "push"]);
+    assert_eq!((code, err.as_str()), (0, "the server has your list as it is\n"));
+}
+
+fn unseen(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let bob = home(&server, "bob");
+    let other = Other { server: &server, user: "bob" };
+    let theirs = "<?xml version=\"1.0\"?>\n<r:resource-lists xmlns:r=\"urn:ietf:params:xml:ns:resource-lists\" xmlns:x=\"urn:x\">\n  \
+                  <x:colours/>\n  <r:list name=\"friends\">\n    <r:entry uri=\"sip:carol@sip.test\"><x:photo/></r:entry>\n    \
+                  <r:external anchor=\"http://h/x\"/>\n  </r:list>\n</r:resource-lists>\n";
+    other.put("resource-lists", theirs);
+    bob.run(&["buddies", "add", "alice@sip.test", "--group", "friends"]);
+    let (code, _, err) = ended(&bob, &["buddies", "push"]);
+    assert_eq!(code, 12, "{err}");
+    assert!(err.starts_with("sippresence: the server has a list that you have not seen yet\nhint: "), "{err}");
+    assert_eq!(other.get("resource-lists").body, theirs);
+    let (code, _, err) = ended(&bob, &["buddies", "pull"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("left out: 1 references") && err.contains("1 added"), "{err}");
+    assert_eq!(ended(&bob, &["buddies", "push"]).0, 0);
+    let added =
+        "    <r:entry uri=\"sip:alice@sip.test\">\n      <r:display-name>alice</r:display-name>\n    </r:entry>\n";
+    let ours = theirs.replace("  </r:list>", &format!("{added}  </r:list>"));
+    assert_eq!(other.get("resource-lists").body, ours, "what we do not know stays");
+
+    // Another program changes it, takes it away, and puts it there again as it was.
+    let changed = ours.replace("<x:colours/>", "<x:colours red=\"1\"/>");
+    other.put("resource-lists", &changed);
+    bob.run(&["buddies", "remove", "carol@sip.test"]);
+    let (code, _, err) = ended(&bob, &["buddies", "push"]);
+    assert_eq!(code, 12, "{err}");
+    assert!(
+        err.starts_with("sippresence: another program changed the server's list, and you have not seen that yet\n"),
+        "{err}"
+    );
+    assert_eq!(other.get("resource-lists").body, changed);
+    assert_eq!(other.ask("DELETE", &other.path("resource-lists"), "", "").code, 200);
+    let (code, _, err) = ended(&bob, &["buddies", "push"]);
+    assert_eq!(code, 12, "{err}");
+    assert!(err.contains("another program took the list off the server"), "{err}");
+    other.put("resource-lists", &ours);
+    assert_eq!(ended(&bob, &["buddies", "push"]).0, 0, "it is as we saw it");
+    let gone = ours.replace("    <r:entry uri=\"sip:carol@sip.test\"><x:photo/></r:entry>\n", "");
+    assert_eq!(other.get("resource-lists").body, gone);
+}
+
+fn refuses(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let bob = home(&server, "bob");
+    bob.run(&["buddies", "add", "alice@sip.test"]);
+    let said = |expected: i32, words: &str| {
+        let (code, out, err) = ended(&bob, &["buddies", "push"]);
+        assert!(code == expected && out.is_empty() && err.contains(words), "{code} {out}{err}");
+    };
+    std::fs::write(bob.path("bob.pw"), "wrong\n").unwrap();
+    said(4, "the server wants a proof of who you are: the password for realm \"sip.test\" is wrong");
+    std::fs::remove_file(bob.path("bob.pw")).unwrap();
+    said(3, "no password: ");
+    let config = bob.path("config/sippresence/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let is_password = |line: &&str| line.starts_with("password_file");
+    let without: Vec<&str> = text.lines().filter(|line| !is_password(line)).collect();
+    std::fs::write(&config, without.join("\n")).unwrap();
+    said(3, "the server wants a password, and the account has none");
+    let carols = text.replace("sip:bob@", "sip:carol@").replace("[account.bob]", "[account.bob]\nauth_user = \"bob\"");
+    std::fs::write(&config, carols).unwrap();
+    std::fs::write(bob.path("bob.pw"), "bob-pw\n").unwrap();
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(bob.path("bob.pw"), closed).unwrap();
+    said(5, "the server does not let you at this document (HTTP 403)");
+    std::fs::write(&config, text.replace("/xcap-root/", "/elsewhere")).unwrap();
+    said(8, "the server knows no such user or no such kind of document (HTTP 404)");
+    std::fs::write(&config, text.replace("xcap = ", "#")).unwrap();
+    said(2, "account bob has no `xcap`");
+    std::fs::write(&config, text).unwrap();
+    drop(server);
+    said(7, "cannot connect to 127.0.0.1:");
+}
+
+fn shares_by_tls(peer: &Peer) {
+    let server = Kamailio::start(peer, XCAP_BY_TLS);
+    let xcap = format!("xcap = \"https://127.0.0.1:{}/xcap-root\"\n", server.tls_port);
+    let (knows, knows_not) =
+        (server.home_by_tls("bob", "ca.pem", &xcap), server.home_by_tls("bob", "other-ca.pem", &xcap));
+    for home in [&knows, &knows_not] {
+        home.run(&["buddies", "add", "alice@sip.test"]);
+    }
+    let (code, _, err) = ended(&knows_not, &["buddies", "push"]);
+    assert_eq!(code, 7, "{err}");
+    assert!(
+        err.contains("the certificate of 127.0.0.1 is from nobody whom this machine or `tls.ca_file` trusts"),
+        "{err}"
+    );
+    let (code, _, err) = ended(&knows, &["buddies", "push"]);
+    assert_eq!((code, err.as_str()), (0, "1 added, 0 taken off, 0 renamed on the server's list\n"));
+    assert!(Other { server: &server, user: "bob" }.get("resource-lists").body.contains("sip:alice@sip.test"));
+}
+
+fn decides(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (alice, bob) = (home(&server, "alice"), home(&server, "bob"));
+    let _agent = AgentOf(&alice);
+    alice.run(&["set", "busy", "--note", "meeting"]);
+    let mut seen = watch(&bob, "alice");
+    seen.line("nobody decided yet", |line| line["freshness"] == "pending");
+    let (code, _, err) = ended(&alice, &["watchers", "allow", "bob@sip.test"]);
+    assert_eq!((code, err.as_str()), (0, "bob@sip.test may see you\n"));
+    seen.line("it is allowed", |line| line["freshness"] == "fresh" && line["note"] == "meeting");
+    let (code, _, err) = ended(&alice, &["watchers", "block", "bob@sip.test"]);
+    assert_eq!(code, 0, "{err}");
+    seen.line("it is refused", |line| line["freshness"] == "rejected");
+
+    // What another program decides meanwhile is not overwritten.
+    let other = Other { server: &server, user: "alice" };
+    let theirs = other.get("pres-rules").body.replace("sip:bob@sip.test", "sip:carol@sip.test");
+    other.put("pres-rules", &theirs);
+    let (code, _, err) = ended(&alice, &["watchers", "allow", "bob@sip.test"]);
+    assert_eq!(code, 10, "{err}");
+    assert!(
+        err.contains("it is decided here, and a server does not know it yet; that of alice: another program"),
+        "{err}"
+    );
+    assert_eq!(other.get("pres-rules").body, theirs);
+    let (code, _, err) = ended(&alice, &["policy", "pull"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.starts_with("carol@sip.test: block\nbob@sip.test was decided about here and there; "), "{err}");
+    let (code, _, err) = ended(&alice, &["policy", "push", "--dry-run"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, out, err) = ended(&alice, &["policy", "push"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", "1 change to the server's rules\n"));
+    let rules = other.get("pres-rules").body;
+    assert_eq!(rules, alice.run(&["policy", "export"]));
+    assert!(
+        rules.contains("<one id=\"sip:carol@sip.test\"/>") && rules.contains("<one id=\"sip:bob@sip.test\"/>"),
+        "{rules}"
+    );
+}
+
+fn pushes(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (alice, bob, carol) = (home(&server, "alice"), home(&server, "bob"), home(&server, "carol"));
+    alice.run(&["--no-agent", "set", "busy", "--note", "meeting"]);
+    let (mut to_bob, mut to_carol) = (watch(&bob, "alice"), watch(&carol, "alice"));
+    for seen in [&mut to_bob, &mut to_carol] {
+        seen.line("nobody decided yet", |line| line["freshness"] == "pending");
+    }
+    // Whom no list names gets what the default says, and who is named not.
+    alice.write("policy.toml", "default = \"allow\" # nearly all\nblock = [\"bob@sip.test\"]\n");
+    let (code, out, err) = ended(&alice, &["policy", "push", "--dry-run"]);
+    assert_eq!((code, out.as_str()), (0, "+ block sip:bob@sip.test\n~ allow everybody else\n"), "{err}");
+    assert_eq!(ended(&alice, &["policy", "push"]).2, "2 changes to the server's rules\n");
+    to_bob.line("it is refused", |line| line["freshness"] == "rejected");
+    to_carol.line("it is allowed", |line| line["freshness"] == "fresh" && line["note"] == "meeting");
+    // Directly, where no agent runs.
+    let (code, _, err) = ended(&alice, &["watchers", "polite-block", "carol@sip.test"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        Other { server: &server, user: "alice" }.get("pres-rules").body.contains("id=\"sippresence-polite-block\"")
+    );
+    assert_eq!(ended(&alice, &["policy", "push"]).2, "the server has your rules as they are\n");
+}
+
+fn pulls(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (here, there) = (home(&server, "alice"), home(&server, "alice"));
+    let other = Other { server: &server, user: "alice" };
+    let phone = "<?xml version=\"1.0\"?>\n<cr:ruleset xmlns:cr=\"urn:ietf:params:xml:ns:common-policy\" \
+                 xmlns:pr=\"urn:ietf:params:xml:ns:pres-rules\">\n  <cr:rule id=\"phone\">\n    <cr:conditions><cr:identity>\
+                 <cr:one id=\"sip:bob@sip.test\"/></cr:identity></cr:conditions>\n    <cr:actions><pr:sub-handling>allow\
+                 </pr:sub-handling></cr:actions>\n  </cr:rule>\n</cr:ruleset>\n";
+    other.put("pres-rules", phone);
+    here.write("policy.toml", "# mine\nallow = [\"carol@sip.test\"] # a friend\n");
+    let (code, _, err) = ended(&here, &["policy", "push"]);
+    assert_eq!(code, 12, "{err}");
+    assert_eq!(other.get("pres-rules").body, phone);
+    let (code, _, err) = ended(&here, &["policy", "pull"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (0, "note: rules of other programs hold at the server alone (1)\nnothing to take in\n")
+    );
+    let (code, _, err) = ended(&here, &["policy", "push"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("note: rules of other programs stay there (1) and may let in whom yours do not"), "{err}");
+    let rule = &phone[phone.find("  <cr:rule id").unwrap()..phone.find("</cr:ruleset>").unwrap()];
+    assert!(other.get("pres-rules").body.contains(rule), "{:?}", other.get("pres-rules"));
+
+    assert_eq!(ended(&there, &["policy", "pull"]).0, 0);
+    let policy = |home: &Home| std::fs::read_to_string(home.path("config/sippresence/policy.toml")).unwrap();
+    assert!(policy(&there).ends_with("allow = [\"sip:carol@sip.test\"]\n"), "{}", policy(&there));
+    there.run(&["watchers", "block", "carol@sip.test"]);
+    let (code, out, err) = ended(&here, &["policy", "pull", "--dry-run"]);
+    assert_eq!((code, out.as_str()), (0, "carol@sip.test: block\n"), "{err}");
+    let (code, _, err) = ended(&here, &["policy", "pull"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(policy(&here), "# mine\nallow = [] # a friend\nblock = [\"sip:carol@sip.test\"]\n");
 }

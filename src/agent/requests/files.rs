@@ -2,7 +2,7 @@
 
 use super::{Shared, refuse};
 use crate::{
-    agent::{configured::policy_of, lock},
+    agent::{configured::policy_of, lock, rules},
     client::{ClientError, Policy},
     config::{List, PolicyFile, identity::normalize},
     control::Reply,
@@ -26,7 +26,7 @@ pub(super) async fn decide(shared: &Shared, who: &[String], list: Option<&str>) 
     }
     let path = shared.paths.policy_file.clone();
     // The file that was written last is put in force last.
-    let _deciding = shared.deciding.lock().await;
+    let deciding = shared.deciding.lock().await;
     let written = tokio::task::spawn_blocking(move || {
         let mut file = PolicyFile::load(&path).map_err(|error| error.to_string())?;
         for name in names {
@@ -42,14 +42,23 @@ pub(super) async fn decide(shared: &Shared, who: &[String], list: Option<&str>) 
     match written {
         Ok(Ok(file)) => {
             let require = *lock(&shared.require);
-            match put_in_force(shared, &policy_of(&file, require)).await {
-                Ok(()) => Reply::ok(),
-                Err(error) => refuse(&error),
+            if let Err(error) = put_in_force(shared, &policy_of(&file, require)).await {
+                return refuse(&error);
             }
         }
-        Ok(Err(reason)) => Reply::error(2, reason),
-        Err(_) => Reply::error(70, "the policy could not be written: a bug of ours"),
+        Ok(Err(reason)) => return Reply::error(2, reason),
+        Err(_) => return Reply::error(70, "the policy could not be written: a bug of ours"),
     }
+    drop(deciding);
+    Reply { message: share(shared).await, ..Reply::ok() }
+}
+
+/// Tells the servers that keep rules; returns which do not know it and why, if one does not.
+async fn share(shared: &Shared) -> Option<String> {
+    let _sharing = shared.sharing.lock().await;
+    let settings = lock(shared.configured.as_ref()?).settings.clone();
+    let failed = Box::pin(rules::share(&settings, &shared.paths)).await;
+    rules::not_shared(&failed)
 }
 
 /// Every account goes by the same policy.

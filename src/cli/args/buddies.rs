@@ -46,6 +46,10 @@ pub(in crate::cli) enum BuddiesCommand {
     Import(Import),
     /// Write the list as another program reads it
     Export(Export),
+    /// Put the list on the account's server, for my other programs; what is not mine to change there stays
+    Push,
+    /// Take what my other programs put on the account's server onto the list; nothing that is there is overwritten
+    Pull,
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -15,12 +15,12 @@ use crate::{
     client::{Buddies, Buddy, text},
     config::{
         buddies::{self, edit},
-        exchange::{self, Format, Merged},
+        exchange::{self, Format, Imported, Merged},
     },
 };
 
 /// How many of many things that are amiss are told.
-const TOLD: usize = 20;
+pub(super) const TOLD: usize = 20;
 
 /// Takes people from a file onto the list; nothing that is there is overwritten.
 pub(super) async fn import(context: &Context, args: &Import, dry_run: bool) -> Result<Exit, Failed> {
@@ -35,6 +35,15 @@ pub(super) async fn import(context: &Context, args: &Import, dry_run: bool) -> R
         })?,
     };
     let imported = exchange::read(&bytes, format).map_err(|error| usage(format!("{shown}: {error}")))?;
+    let nothing = imported.buddies.is_empty() && !imported.broken.is_empty();
+    match take(context, imported, &shown, dry_run).await? {
+        Exit::Partly if nothing => Err(usage(format!("{shown}: nobody in it could be read"))),
+        exit => Ok(exit),
+    }
+}
+
+/// Puts those who were read onto the list, and says what could not be read or is another; `shown` is where they are from.
+pub(super) async fn take(context: &Context, imported: Imported, shown: &str, dry_run: bool) -> Result<Exit, Failed> {
     let broken = imported.broken.len();
     for line in imported.broken.iter().take(TOLD) {
         context.output.tell(&format!("{shown}: {line}"));
@@ -45,7 +54,6 @@ pub(super) async fn import(context: &Context, args: &Import, dry_run: bool) -> R
     for (what, count) in &imported.ignored {
         context.output.tell(&format!("left out: {count} {what}"));
     }
-    let nothing = imported.buddies.is_empty();
     let put = |draft: &mut buddies::Draft| Ok::<_, Failed>(exchange::merge(draft, imported.buddies));
     let (_, merged) = edit(&context.paths.buddies_file, !dry_run, put)?;
     if let Err(closed) = tell(context, &merged, dry_run) {
@@ -55,11 +63,7 @@ pub(super) async fn import(context: &Context, args: &Import, dry_run: bool) -> R
     if is_other && !dry_run {
         super::tell_agent(context).await;
     }
-    Ok(match broken {
-        0 => Exit::Done,
-        _ if nothing => return Err(usage(format!("{shown}: nobody in it could be read"))),
-        _ => Exit::Partly,
-    })
+    Ok(if broken == 0 { Exit::Done } else { Exit::Partly })
 }
 
 /// Says what became of the list; before it is changed, name by name.
@@ -123,18 +127,28 @@ pub(super) fn export(context: &Context, args: &Export) -> Result<Exit, Failed> {
     let Some(file) = file else {
         return Ok(output::print_bytes(written.as_bytes()).map_or_else(Into::into, |()| Exit::Done));
     };
+    let count = if list.0.len() == 1 { "1 buddy".to_owned() } else { format!("{} buddies", list.0.len()) };
+    write_new(context, file, &written, &count, "`sippresence buddies export --to … >FILE` replaces it")
+}
+
+/// Writes a file that is not there yet, and says what is in it; `hint` is the way out where it is there.
+pub(in crate::cli) fn write_new(
+    context: &Context,
+    file: &Path,
+    written: &str,
+    what: &str,
+    hint: &str,
+) -> Result<Exit, Failed> {
     let shown = text::visible(&file.display().to_string());
     let made = fs::File::create_new(file).and_then(|mut made| made.write_all(written.as_bytes()));
     match made {
         Ok(()) => {
-            let count = if list.0.len() == 1 { "1 buddy".to_owned() } else { format!("{} buddies", list.0.len()) };
-            context.output.tell(&format!("{count} in {shown}"));
+            context.output.tell(&format!("{what} in {shown}"));
             Ok(Exit::Done)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let hint = "`sippresence buddies export --to … >FILE` replaces it";
             Err(Failed::new(Exit::Conflict, format!("{shown} is there already")).with_hint(hint))
         }
-        Err(error) => Err(usage(format!("cannot write {shown}: {error}"))),
+        Err(error) => Err(Failed::new(Exit::Usage, format!("cannot write {shown}: {error}"))),
     }
 }

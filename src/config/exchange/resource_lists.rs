@@ -2,13 +2,17 @@
 //!
 //! Read as far as it can be, in any namespace; whoever stands in several lists is one buddy of several groups. Written
 //! strictly: first those without a group, then each group as a list of its own. References to other documents are
-//! counted and not followed.
+//! counted and not followed. A document that others write too is brought up to date by [`update()`].
+
+mod update;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     fmt::Write as _,
 };
 
+pub use self::update::{Updated, update};
 use super::{ExchangeError, Format, MAX_BYTES, Reading, clean, lines::Places};
 use crate::{
     config::buddies::MOST,
@@ -27,8 +31,7 @@ pub(super) fn read(text: &[u8], found: &mut Reading) -> Result<(), ExchangeError
     if text.trim_ascii().is_empty() {
         return Ok(());
     }
-    let text = decode(text, None).map_err(refuse)?;
-    let tree = Tree::parse_within(text.as_bytes(), Some("utf-8"), LIMITS).map_err(refuse)?;
+    let (text, tree) = parse(text)?;
     let root = tree.root();
     if local(root) != "resource-lists" && local(root) != "list" {
         let reason = format!("its root is {}, not resource-lists", clean::short(root.name()));
@@ -43,6 +46,12 @@ pub(super) fn read(text: &[u8], found: &mut Reading) -> Result<(), ExchangeError
         open: Vec::new(),
     };
     reader.list(root)
+}
+
+fn parse(text: &[u8]) -> Result<(Cow<'_, str>, Tree), ExchangeError> {
+    let text = decode(text, None).map_err(refuse)?;
+    let tree = Tree::parse_within(text.as_bytes(), Some("utf-8"), LIMITS).map_err(refuse)?;
+    Ok((text, tree))
 }
 
 pub(super) fn write(list: &Buddies) -> String {
@@ -70,21 +79,27 @@ pub(super) fn write(list: &Buddies) -> String {
 fn write_entries(text: &mut String, buddies: &[&Buddy]) {
     let mut seen = HashSet::new();
     for buddy in buddies {
-        let uri = clean::uri(&buddy.address);
-        if !seen.insert(address_key(&uri)) {
+        if !seen.insert(address_key(&clean::uri(&buddy.address))) {
             continue;
         }
-        let uri = escape_attribute(&uri);
-        let _ = match &buddy.name {
-            Some(name) => writeln!(
-                text,
-                "    <entry uri=\"{uri}\">\n      <display-name>{}</display-name>\n    </entry>",
-                escape_text(name)
-            ),
-            None => writeln!(text, "    <entry uri=\"{uri}\"/>"),
-        };
+        for line in entry(buddy, "").lines() {
+            let _ = writeln!(text, "    {line}");
+        }
     }
     text.push_str("  </list>\n");
+}
+
+/// Writes somebody as an entry whose elements have this prefix; each element that has others in it on lines of its own.
+fn entry(buddy: &Buddy, prefix: &str) -> String {
+    let uri = clean::uri(&buddy.address);
+    let uri = escape_attribute(&uri);
+    match &buddy.name {
+        Some(name) => format!(
+            "<{prefix}entry uri=\"{uri}\">\n  <{prefix}display-name>{}</{prefix}display-name>\n</{prefix}entry>",
+            escape_text(name)
+        ),
+        None => format!("<{prefix}entry uri=\"{uri}\"/>"),
+    }
 }
 
 fn refuse(error: Error) -> ExchangeError {

@@ -2,7 +2,8 @@
 //!
 //! Names count from subjectAltName alone: SIP URIs without a user part, and if there is none DNS names; addresses of
 //! their own kind for hosts that are addresses. They are compared whole and without case, and a wildcard matches nothing
-//! (RFC 5922 §7.2). The common name is never read.
+//! (RFC 5922 §7.2). The common name is never read. A server that is asked by HTTP is named as the web has it (RFC 9110
+//! §4.3.4): by DNS names, of which the first label may be a wildcard, and by addresses.
 
 use std::{
     net::IpAddr,
@@ -77,6 +78,12 @@ impl Verifier {
         match self.trust {
             Trust::Anything => Ok(None),
             Trust::Authority => by_authority().map(|()| None),
+            Trust::Web => {
+                self.chain(&parsed, intermediates, now)?;
+                let name = ServerName::try_from(&**host).map_err(|_| format!("{host} is no host"))?;
+                let named = parsed.verify_is_valid_for_subject_name(&name);
+                named.map(|()| None).map_err(|_| format!("the certificate is not for {host}"))
+            }
             Trust::Key(known) => {
                 let found = Fingerprint::of(&parsed.subject_public_key_info());
                 let who = self.peer.presentity.as_deref().unwrap_or(host);

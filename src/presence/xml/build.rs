@@ -46,9 +46,9 @@ impl Builder {
                 Event::Start(tag) => self.open(&tag, at)?,
                 Event::Empty(tag) => {
                     self.open(&tag, at)?;
-                    self.close();
+                    self.close(reader.buffer_position());
                 }
-                Event::End(_) => self.close(),
+                Event::End(_) => self.close(reader.buffer_position()),
                 Event::Text(text) => self.text(&text, at)?,
                 Event::CData(text) => self.text(&text, at)?,
                 Event::GeneralRef(entity) => {
@@ -130,7 +130,7 @@ impl Builder {
         let ns = self.resolve(prefix);
         let value = self.push(if ns == Ns::UNDECLARED { name } else { local });
         self.open.push(Open { index: self.tree.nodes.len() as u32, bindings });
-        self.tree.nodes.push(Node { ns: Some(ns), value, attributes, end: 0, at: at as u32 });
+        self.tree.nodes.push(Node { ns: Some(ns), value, attributes, end: 0, at: at as u32, until: 0 });
         Ok(())
     }
 
@@ -144,11 +144,13 @@ impl Builder {
         }
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, until: u64) {
         // The reader has matched the names already; a lone end tag is its error.
         if let Some(Open { index, bindings }) = self.open.pop() {
             self.bindings.truncate(bindings);
-            self.tree.nodes[index as usize].end = self.tree.nodes.len() as u32;
+            let end = self.tree.nodes.len() as u32;
+            let node = &mut self.tree.nodes[index as usize];
+            (node.end, node.until) = (end, until as u32);
         }
         self.in_text = false;
     }
@@ -172,7 +174,14 @@ impl Builder {
             Some(last) if self.in_text => last.value.end = end,
             _ => {
                 let next = self.tree.nodes.len() as u32 + 1;
-                self.tree.nodes.push(Node { ns: None, value: start..end, attributes: 0..0, end: next, at: at as u32 });
+                self.tree.nodes.push(Node {
+                    ns: None,
+                    value: start..end,
+                    attributes: 0..0,
+                    end: next,
+                    at: at as u32,
+                    until: 0,
+                });
             }
         }
         self.in_text = true;

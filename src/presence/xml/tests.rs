@@ -157,3 +157,13 @@ fn a_document_of_the_users_own_may_be_larger_and_its_elements_know_their_place()
     let fewer = Limits { elements: MAX_ELEMENTS, ..limits };
     assert_eq!(Tree::parse_within(text.as_bytes(), None, fewer).unwrap_err(), Error::TooManyElements(MAX_ELEMENTS));
 }
+
+#[test]
+fn an_element_knows_where_it_stands() {
+    let text = "<?xml version=\"1.0\"?>\n<a> <b x='>'/>t<!-- </a> --><c>\u{e9}<d/></c ></a>\n";
+    let tree = Tree::parse(text.as_bytes(), None).unwrap();
+    let root = tree.root();
+    assert_eq!(&text[root.span()], text[22..].trim_end());
+    let inside: Vec<&str> = root.children().map(|child| &text[child.span()]).collect();
+    assert_eq!(inside, ["<b x='>'/>", "<c>\u{e9}<d/></c >"]);
+}

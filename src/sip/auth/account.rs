@@ -147,24 +147,31 @@ impl Account {
             if message.get(kind.challenge()).is_none() {
                 continue;
             }
-            let challenges = Challenge::all(message, kind);
-            let first = challenges.first().ok_or(Why::Unsupported)?;
-            if !own {
-                return Err(Why::ForeignHost { realm: first.realm().into(), host: hop });
-            }
-            let realm: Box<str> = self.realm().map_or_else(|| first.realm().into(), Into::into);
-            let asked: Box<str> = first.realm().into();
-            let mut ours = challenges.into_iter().filter(|challenge| challenge.realm() == *realm).peekable();
-            if ours.peek().is_none() {
-                return Err(Why::ForeignRealm { asked, ours: realm });
-            }
-            let min = if clear { self.credentials.min } else { Hash::Md5 };
-            let topmost = ours.find(|challenge| challenge.algorithm.hash >= min).ok_or(Why::TooWeak)?;
-            self.found |= self.credentials.realm.is_none();
-            self.credentials.realm.get_or_insert(realm);
-            chosen.push(topmost);
+            chosen.push(self.pick(Challenge::all(message, kind), hop, own, clear)?);
         }
         if chosen.is_empty() { Err(Why::Unsupported) } else { Ok(chosen) }
+    }
+
+    /// Chooses among the challenges of one server or proxy, by the same rules.
+    ///
+    /// # Errors
+    /// With the reason why nothing is to be answered.
+    pub fn pick(&mut self, challenges: Vec<Challenge>, hop: IpAddr, own: bool, clear: bool) -> Result<Challenge, Why> {
+        let first = challenges.first().ok_or(Why::Unsupported)?;
+        if !own {
+            return Err(Why::ForeignHost { realm: first.realm().into(), host: hop });
+        }
+        let realm: Box<str> = self.realm().map_or_else(|| first.realm().into(), Into::into);
+        let asked: Box<str> = first.realm().into();
+        let mut ours = challenges.into_iter().filter(|challenge| challenge.realm() == *realm).peekable();
+        if ours.peek().is_none() {
+            return Err(Why::ForeignRealm { asked, ours: realm });
+        }
+        let min = if clear { self.credentials.min } else { Hash::Md5 };
+        let topmost = ours.find(|challenge| challenge.algorithm.hash >= min).ok_or(Why::TooWeak)?;
+        self.found |= self.credentials.realm.is_none();
+        self.credentials.realm.get_or_insert(realm);
+        Ok(topmost)
     }
 
     /// Returns once whether the realm was found by a challenge.

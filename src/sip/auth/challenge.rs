@@ -68,7 +68,11 @@ impl Challenge {
     /// Reads the challenges of a kind in a response, in their order; those of unknown schemes, algorithms or qops are
     /// left out (AUT-06).
     pub fn all(message: &Message<'_>, kind: Kind) -> Vec<Self> {
-        let lines = message.all(kind.challenge()).filter_map(|line| std::str::from_utf8(line).ok());
+        Self::of_lines(message.all(kind.challenge()).filter_map(|line| std::str::from_utf8(line).ok()), kind)
+    }
+
+    /// The same of the header's lines alone, as HTTP has them too.
+    pub fn of_lines<'a>(lines: impl Iterator<Item = &'a str>, kind: Kind) -> Vec<Self> {
         lines.flat_map(|line| of_line(line, kind)).take(MAX_CHALLENGES).collect()
     }
 

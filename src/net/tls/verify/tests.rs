@@ -110,6 +110,34 @@ fn trn_18_trn_19_other_names_are_refused_in_words() {
 }
 
 #[test]
+fn a_server_of_the_web_has_the_names_of_the_web_and_needs_an_authority() {
+    let (ours, theirs) = (authority(), authority());
+    let judged = |authority: &Authority, names: &[&str], host| {
+        let certificate = authority.issue(names, "xcap.example.com", (2020, 2030));
+        judged(&[&ours], &certificate, PeerIdentity::of_host(host), Trust::Web).map(drop)
+    };
+    for (names, host) in [
+        (&["dns xcap.example.com"][..], "xcap.example.com"),
+        (&["dns *.example.com"], "xcap.example.com"),
+        (&["uri sip:other.org", "dns xcap.example.com"], "xcap.example.com"),
+        (&["ip 127.0.0.1"], "127.0.0.1"),
+        (&["ip ::1"], "[::1]"),
+    ] {
+        assert_eq!(judged(&ours, names, host), Ok(()), "{names:?} for {host}");
+    }
+    for (names, host) in [
+        (&["dns *.example.com"][..], "a.b.example.com"),
+        (&["dns *.example.com"], "example.com"),
+        (&["uri sip:xcap.example.com"], "xcap.example.com"),
+        (&["dns 127.0.0.1"], "127.0.0.1"),
+    ] {
+        assert_eq!(judged(&ours, names, host), Err(format!("the certificate is not for {host}")), "{names:?}");
+    }
+    let error = judged(&theirs, &["dns xcap.example.com"], "xcap.example.com").unwrap_err();
+    assert!(error.contains("from nobody whom this machine"), "{error}");
+}
+
+#[test]
 fn trn_18_a_chain_has_to_lead_to_an_authority_of_ours_and_hold_now() {
     // The other one calls itself by the same name.
     let (ours, other) = (authority(), authority());
