@@ -1,4 +1,5 @@
-//! Digest authentication (RFC 7616, RFC 8760) as SIP uses it (RFC 3261 §22): the client's side.
+//! Digest authentication (RFC 7616, RFC 8760) as SIP uses it (RFC 3261 §22): the client's side here, the server's in
+//! [`server`].
 //!
 //! Challenges are read, the topmost that can be answered is chosen, credentials are written; an [`Account`] knows whom
 //! its password may be shown to and which nonces are in use. Sending a request again is the
@@ -8,6 +9,7 @@ mod account;
 mod challenge;
 mod digest;
 mod info;
+pub mod server;
 mod written;
 
 use thiserror::Error;

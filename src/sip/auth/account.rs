@@ -50,6 +50,10 @@ impl Secret {
     pub fn new(password: impl Into<SecretString>) -> Self {
         Self(password.into())
     }
+
+    pub(super) fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
 }
 
 /// What is known of the password.
@@ -84,6 +88,8 @@ pub struct Account {
     credentials: Credentials,
     /// The realm was taken from a challenge since somebody asked.
     found: bool,
+    /// It is the secret of one peer, which may call its realm as it likes.
+    any_realm: bool,
     /// The user name in its quotes.
     pub(super) quoted_user: Box<str>,
     /// Where the names of the account's servers led.
@@ -103,7 +109,29 @@ impl Account {
         let quoted_user = quote(&credentials.user)?.into();
         let addresses = credentials.servers.iter().filter_map(|host| host.parse().ok()).collect();
         let (known, sessions) = (Known::Nothing, VecDeque::new());
-        Ok(Self { credentials, found: false, quoted_user, addresses, known, generation: 0, sessions })
+        let (found, any_realm) = (false, false);
+        Ok(Self { credentials, found, any_realm, quoted_user, addresses, known, generation: 0, sessions })
+    }
+
+    /// Makes an account that is good for one peer alone, at this host: whatever realm that names is the right one.
+    ///
+    /// # Errors
+    /// When the user name cannot stand in a header (PAR-21).
+    pub fn of_peer(user: &str, host: &str, min: Hash) -> Result<Self, EncodeError> {
+        let servers = vec![host.trim_matches(['[', ']']).into()];
+        Ok(Self { any_realm: true, ..Self::new(Credentials { user: user.into(), realm: None, servers, min })? })
+    }
+
+    /// Goes by another user name from now on, and asks for the password anew.
+    ///
+    /// # Errors
+    /// When the user name cannot stand in a header (PAR-21); then nothing is changed.
+    pub fn rename(&mut self, user: &str) -> Result<(), EncodeError> {
+        self.quoted_user = quote(user)?.into();
+        self.credentials.user = user.into();
+        self.known = Known::Nothing;
+        self.sessions.clear();
+        Ok(())
     }
 
     /// Returns the only realm that gets the password, as far as it is known.
@@ -161,7 +189,7 @@ impl Account {
         if !own {
             return Err(Why::ForeignHost { realm: first.realm().into(), host: hop });
         }
-        let realm: Box<str> = self.realm().map_or_else(|| first.realm().into(), Into::into);
+        let realm: Box<str> = self.realm().filter(|_| !self.any_realm).map_or_else(|| first.realm().into(), Into::into);
         let asked: Box<str> = first.realm().into();
         let mut ours = challenges.into_iter().filter(|challenge| challenge.realm() == *realm).peekable();
         if ours.peek().is_none() {
@@ -169,8 +197,8 @@ impl Account {
         }
         let min = if clear { self.credentials.min } else { Hash::Md5 };
         let topmost = ours.find(|challenge| challenge.algorithm.hash >= min).ok_or(Why::TooWeak)?;
-        self.found |= self.credentials.realm.is_none();
-        self.credentials.realm.get_or_insert(realm);
+        self.found |= self.credentials.realm.is_none() && !self.any_realm;
+        self.credentials.realm = Some(realm);
         Ok(topmost)
     }
 
@@ -190,8 +218,8 @@ impl Account {
 
     /// Returns H(user:realm:password), if the password is known.
     pub(super) fn ha1(&self, hash: Hash) -> Option<Zeroizing<String>> {
-        let Known::Password(Secret(password)) = &self.known else { return None };
-        Some(digest::ha1(hash, &self.credentials.user, self.realm()?, password.expose_secret()))
+        let Known::Password(password) = &self.known else { return None };
+        Some(digest::ha1(hash, &self.credentials.user, self.realm()?, password.reveal()))
     }
 
     /// Takes the password, or the reason why there is none.

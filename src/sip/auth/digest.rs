@@ -18,6 +18,18 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 3] = [Self::Md5, Self::Sha256, Self::Sha512_256];
+
+    /// Returns the name of the algorithm that is this hash and no more.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha256 => "SHA-256",
+            Self::Sha512_256 => "SHA-512-256",
+        }
+    }
+
     /// Returns the hash of the parts with a colon between any two, in lower-case hex.
     fn joined(self, parts: &[&[u8]]) -> Zeroizing<String> {
         fn of<D: sha2::Digest>(parts: &[&[u8]]) -> Zeroizing<String> {
@@ -64,8 +76,7 @@ impl Algorithm {
             Some((name, suffix)) if suffix.eq_ignore_ascii_case(SESSION) => (name, true),
             _ => (token, false),
         };
-        let known = [("MD5", Hash::Md5), ("SHA-256", Hash::Sha256), ("SHA-512-256", Hash::Sha512_256)];
-        let hash = known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?.1;
+        let hash = Hash::ALL.into_iter().find(|hash| hash.token().eq_ignore_ascii_case(name))?;
         Some(Self { hash, session })
     }
 }
