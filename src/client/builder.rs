@@ -11,10 +11,11 @@ use rand::rngs::StdRng;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{
-    Action, ClientError, Login, OpenWhen, Policy, PortChoice, PresenceClient, Published, ReadyClient, Restored,
-    SavedServing, Server, Shared, Timing, TlsSettings,
+    Action, ClientError, Hash, Login, OpenWhen, Peer, Policy, PortChoice, PresenceClient, Published, ReadyClient,
+    Restored, SavedServing, Server, Shared, Timing, TlsSettings,
     driver::{COMMANDS, Driver, Network},
     local::sources_toward,
+    login::{secrets, uris_of},
     server::Home,
     trace::{BEHIND, TraceRecord, Tracer},
 };
@@ -58,6 +59,8 @@ pub struct ClientBuilder {
     saved: Option<(SavedServing, bool)>,
     published: Option<Published>,
     login: Option<Login>,
+    auth_min: Hash,
+    peers: Vec<Peer>,
     name_server: Option<SocketAddr>,
     tls: TlsSettings,
     dns: Arc<Dns>,
@@ -88,6 +91,8 @@ impl ClientBuilder {
             saved: None,
             published: None,
             login: None,
+            auth_min: Hash::Md5,
+            peers: Vec::new(),
             name_server: None,
             tls: TlsSettings::default(),
             dns: Arc::default(),
@@ -225,6 +230,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the weakest hash by which a peer may prove who it is, and we to it.
+    pub fn auth_min(mut self, min: Hash) -> Self {
+        self.auth_min = min;
+        self
+    }
+
+    /// Shares a secret with these peers; [`PresenceClient::set_peers`] changes that later.
+    pub fn peers(mut self, peers: impl Into<Vec<Peer>>) -> Self {
+        self.peers = peers.into();
+        self
+    }
+
     /// Asks this server of the DNS instead of those that the system is configured with, also for addresses.
     pub fn name_server(mut self, server: SocketAddr) -> Self {
         self.name_server = Some(server);
@@ -340,6 +357,7 @@ impl ClientBuilder {
             lenient: self.lenient,
             language: self.language,
             credentials,
+            auth_min: self.auth_min,
         };
         let now = Now { at: Clock::now(), wall: Timestamp::now() };
         let mut core = Core::new(config, rng, now).map_err(|_| ClientError::DisplayName)?;
@@ -351,6 +369,9 @@ impl ClientBuilder {
             Some((saved, crashed)) => core.restore(&saved, crashed, now, &mut out),
             None => Restored::default(),
         };
+        let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
+        let peers = secrets(self.peers, &default_host);
+        let accounts = core.set_peers(&uris_of(&peers), now, &mut out);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (releases, given_up) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS);
@@ -362,8 +383,7 @@ impl ClientBuilder {
             Some(server) => Arc::new(Dns::at(server).map_err(std::io::Error::other)?),
             None => self.dns,
         };
-        let driver = driver.passwords_from(source).names_from(dns);
-        let default_host = self.default_host.unwrap_or_else(|| address.as_ref().host_text().to_owned());
+        let driver = driver.passwords_from(source).secrets_from(accounts, peers).names_from(dns);
         let user = address.as_ref().user().unwrap_or_default().to_owned();
         let address = address.as_str().to_owned();
         let home = Home { address, default_host, server: self.server };

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{trace, warn};
 
-use super::{PasswordSource, PresenceEvent, Secret, feed::Item, tls::Believing, trace::Tracer};
+use super::{PasswordSource, PresenceEvent, Secret, feed::Item, login::Secrets, tls::Believing, trace::Tracer};
 use crate::{
     net::{
         clock::{Clock, Sleeper},
@@ -78,6 +78,8 @@ pub(super) struct Driver {
     answer_sender: mpsc::Sender<(QueryId, Result<Answer, String>)>,
     dns: Arc<Dns>,
     passwords: Option<PasswordSource>,
+    /// Where the secrets are to be had that we share with peers.
+    shared: HashMap<AccountId, PasswordSource>,
     secrets: mpsc::Receiver<(AccountId, Result<Secret, String>)>,
     secret_sender: mpsc::Sender<(AccountId, Result<Secret, String>)>,
     inbox: mpsc::Receiver<Command>,
@@ -134,6 +136,7 @@ impl Driver {
             answer_sender,
             dns: Arc::default(),
             passwords: None,
+            shared: HashMap::new(),
             secrets,
             secret_sender,
             inbox,
@@ -159,6 +162,17 @@ impl Driver {
     pub(super) fn passwords_from(mut self, source: Option<PasswordSource>) -> Self {
         self.passwords = source;
         self
+    }
+
+    /// Says where the secrets are to be had that we share with peers, by what each is asked for.
+    pub(super) fn secrets_from(mut self, accounts: Vec<Option<AccountId>>, secrets: Secrets) -> Self {
+        self.share(accounts, secrets);
+        self
+    }
+
+    fn share(&mut self, accounts: Vec<Option<AccountId>>, secrets: Secrets) {
+        let asked = accounts.into_iter().zip(secrets);
+        self.shared = asked.filter_map(|(account, (_, source))| Some((account?, source))).collect();
     }
 
     /// Runs until it is told to stop or nobody holds a handle any more.

@@ -2,6 +2,9 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
+use tracing::warn;
+
+use super::{Uri, parse_target};
 use crate::sip::auth::{Credentials, Hash, Secret};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Secret, String>> + Send>>;
@@ -55,6 +58,37 @@ impl Login {
     }
 }
 
+/// A peer with whom we share a secret: by it both prove to each other who they are (RFC 3261 §22).
+///
+/// A subscription in the name of its address is challenged, and is `verified` once the answer is right. We answer its
+/// challenges, and nobody else's, by our own address of record, without the scheme, as the user name.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it is watched; its From has to say the same, but for the port.
+    pub address: String,
+    /// Where the secret is to be had.
+    pub secret: PasswordSource,
+}
+
+/// Peers by their URIs, each with where its secret is to be had.
+pub(super) type Secrets = Vec<(Uri, PasswordSource)>;
+
+pub(super) fn uris_of(secrets: &Secrets) -> Vec<Uri> {
+    secrets.iter().map(|(uri, _)| uri.clone()).collect()
+}
+
+/// Reads the addresses of peers; who cannot be named is left out, and told.
+pub(super) fn secrets(peers: Vec<Peer>, default_host: &str) -> Secrets {
+    let read = |peer: Peer| match parse_target(&peer.address, default_host) {
+        Ok(uri) => Some((uri, peer.secret)),
+        Err(error) => {
+            warn!(%error, "no secret can be shared with that address");
+            None
+        }
+    };
+    peers.into_iter().filter_map(read).collect()
+}
+
 /// Gets a password when it is wanted, or says why there is none; it may take its time.
 #[derive(Clone)]
 pub struct PasswordSource(Arc<dyn Fn() -> Answer + Send + Sync>);
@@ -72,6 +106,14 @@ impl PasswordSource {
     /// Makes a source of a password that is at hand.
     pub fn known(password: Secret) -> Self {
         Self::new(move || std::future::ready(Ok(password.clone())))
+    }
+
+    /// Gets the password.
+    ///
+    /// # Errors
+    /// Why it is not to be had, in words.
+    pub async fn fetch(&self) -> Result<Secret, String> {
+        self.ask().await
     }
 
     pub(super) fn ask(&self) -> Answer {

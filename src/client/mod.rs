@@ -99,7 +99,7 @@ pub use self::{
     feed::{Feed, Item},
     keys::{KeysError, TrustedKeys, keyed_presentity},
     lines::Lines,
-    login::{Login, PasswordSource},
+    login::{Login, PasswordSource, Peer},
     publish::PresenceBuilder,
     ready::ReadyClient,
     target::{TargetError, parse_target},
@@ -352,6 +352,13 @@ impl PresenceClient {
     /// Puts another policy in force; live subscriptions follow at once.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), ClientError> {
         self.ask(|reply| Command::SetPolicy(policy, reply)).await
+    }
+
+    /// Shares a secret with these peers from now on, and with nobody else. Each secret is asked for anew; who watches us
+    /// by one that is another now goes on until its subscription ends.
+    pub async fn set_peers(&self, peers: Vec<Peer>) -> Result<(), ClientError> {
+        let secrets = login::secrets(peers, &self.home().default_host);
+        self.ask(|reply| Command::SetPeers(secrets, reply)).await
     }
 
     /// Returns who watches us, and who wants to.

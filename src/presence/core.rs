@@ -9,6 +9,7 @@ mod informing;
 mod judging;
 mod linked;
 mod probing;
+mod proving;
 mod remembering;
 mod route;
 mod saving;
@@ -31,8 +32,8 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 
 use self::{
-    informing::Informing, probing::Probing, remembering::Remembering, serving::Serving, uplink::Uplink, views::Subject,
-    watching::Watching, winfo::AtServer,
+    informing::Informing, probing::Probing, proving::Proving, remembering::Remembering, serving::Serving,
+    uplink::Uplink, views::Subject, watching::Watching, winfo::AtServer,
 };
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
@@ -41,7 +42,7 @@ use super::{
     status::OpenWhen,
 };
 use crate::sip::{
-    auth::{AccountId, Credentials, Secret},
+    auth::{AccountId, Credentials, Hash, Secret},
     codec::EncodeError,
     dialog::Party,
     effect::{Effect, QueryId},
@@ -121,6 +122,8 @@ pub struct CoreConfig {
     pub credentials: Option<Credentials>,
     /// Our own server, if we work through one.
     pub server: Option<Server>,
+    /// The weakest hash by which somebody may prove who it is, and we to a peer.
+    pub auth_min: Hash,
 }
 
 /// A moment, on both clocks.
@@ -246,6 +249,7 @@ pub struct Core {
     remembering: Remembering,
     /// Whom connections that others opened have proved to be.
     vouched: HashMap<ConnId, Vouched>,
+    proving: Proving,
     own: Arc<OwnPresence>,
     linked: Arc<Linked>,
     /// What an earlier run published, until this run publishes.
@@ -286,6 +290,7 @@ impl Core {
         subscriber.lenient = config.lenient;
         subscriber.set_rate(config.rate);
         let own = OwnPresence { entity: aor.aor(), published: None };
+        let proving = Proving::new(&config.address, config.auth_min, now.at, &mut endpoint)?;
         let mut core = Self {
             from,
             endpoint,
@@ -300,6 +305,7 @@ impl Core {
             at_server: AtServer::default(),
             remembering: Remembering::default(),
             vouched: HashMap::new(),
+            proving,
             own: Arc::new(own),
             linked: Arc::default(),
             saved_publication: None,
@@ -332,6 +338,7 @@ impl Core {
             }
             Input::Closed(conn) => {
                 self.vouched.remove(&conn);
+                self.proving.closed(conn);
                 self.endpoint.stream_closed(conn, now.at, &mut out.effects);
             }
             Input::TlsFailed { conn, error } => {
@@ -345,7 +352,10 @@ impl Core {
                     self.watcher_resolved(query, &addresses, now, out);
                 }
             }
-            Input::Secret { account, answer } => self.endpoint.secret(account, answer, now.at),
+            Input::Secret { account, answer } => {
+                self.secret_came(account, &answer);
+                self.endpoint.secret(account, answer, now.at);
+            }
             Input::Resumed => {
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 self.subscriber.resumed(&mut step);
@@ -443,6 +453,7 @@ impl Core {
             }
             Some(Event::Answered { flow, message }) => self.peer_seen(flow, &message, now, out),
             Some(Event::Response { user, flow, message }) => {
+                self.proving.answered(user, flow);
                 if !flow.transport.is_stream() {
                     self.notifier.address_answered(flow.remote, now.at);
                 }
@@ -462,6 +473,7 @@ impl Core {
                 }
             }
             Some(Event::Challenged { user, flow }) => {
+                self.proving.answered(user, flow);
                 if !flow.transport.is_stream() {
                     self.notifier.address_answered(flow.remote, now.at);
                 }

@@ -4,6 +4,8 @@
 mod answering;
 mod guard;
 mod notifying;
+mod peers;
+mod proving;
 mod secrets;
 mod trust;
 mod ways;

@@ -1,6 +1,9 @@
 //! A binding by a connection of ours, and by another when that is gone: TRN-26.
 
-use sippresence::presence::core::{Core, Input, WatchId};
+use sippresence::presence::{
+    core::{Core, Input, WatchId},
+    event::WatcherGrade,
+};
 
 use crate::{
     registrar::{DEVICE, Registrar, SERVER},
@@ -231,4 +234,42 @@ fn trn_26_a_binding_that_is_taken_back_does_not_wait_for_its_flow() {
     registrar.bench.act(Core::go_offline);
     let end = registrar.connected();
     assert_eq!((header(&end, "Contact"), header(&end, "Expires")), (Some(&*contact()), Some("0")));
+}
+
+#[test]
+fn aut_17_our_own_server_says_who_watches_by_the_connection_that_we_opened_and_by_no_other() {
+    let mut registrar = Registrar::registered("", OUTBOUND);
+    let request = |line: &str, via: &str, n: u32| {
+        format!(
+            "SUBSCRIBE sip:bob@192.0.2.20:5060;transport=tcp SIP/2.0\nVia: SIP/2.0/TCP {via};branch=z9hG4bKp{n}\n\
+             Max-Forwards: 69\nRecord-Route: <sip:192.0.2.100:5060;transport=tcp;lr>\n\
+             From: <sip:boss@example.com>;tag=p{n}\nTo: <sip:bob@192.0.2.20>\nCall-ID: p{n}\nCSeq: 1 SUBSCRIBE\n\
+             Contact: <sip:carol@192.0.2.30>\nEvent: presence\nExpires: 300\n{line}Content-Length: 0\n\n"
+        )
+    };
+    let asserted = "P-Asserted-Identity: \"Carol\" <sip:carol@EXAMPLE.com:5060>, <tel:+1201>\n";
+    let of = |registrar: &Registrar| -> Vec<(String, WatcherGrade)> {
+        registrar.bench.core.watchers().into_iter().map(|watcher| (watcher.who, watcher.grade)).collect()
+    };
+    let conn = registrar.conn;
+    registrar.bench.tcp(conn, &request(asserted, SERVER, 1));
+    assert_eq!(of(&registrar), [("sip:carol@example.com".to_owned(), WatcherGrade::Verified)]);
+    // It asserts nothing of this one, and what it would like to be called is its own wish.
+    let preferred = "P-Preferred-Identity: <sip:dave@example.com>\n";
+    registrar.bench.tcp(conn, &request(preferred, SERVER, 2));
+    let boss = ("sip:boss@example.com".to_owned(), WatcherGrade::Claimed);
+    assert_eq!(of(&registrar)[0], boss);
+    // A connection from the very address of the server is not one that we opened.
+    let stranger = registrar.bench.accept(7, SERVER);
+    registrar.bench.tcp(stranger, &request(asserted, SERVER, 3));
+    assert_eq!(of(&registrar)[..2], [boss.clone(), boss]);
+    // What was proven outlives the run under the name that was proven, not under the one in From.
+    let saved = registrar.bench.core.saved(registrar.bench.now());
+    let kept: Vec<String> = saved.watchers.iter().map(|watcher| serde_json::to_string(watcher).unwrap()).collect();
+    let carol: Vec<&String> = kept.iter().filter(|text| text.contains("\"verified\"")).collect();
+    assert!(carol.len() == 1 && carol[0].contains("carol@example.com"), "{kept:?}");
+    // Who asks its server to hide its name is hidden from what may name it.
+    registrar.bench.tcp(conn, &request(&format!("{asserted}Privacy: id\n"), SERVER, 4));
+    let nobody = ("sip:anonymous@anonymous.invalid".to_owned(), WatcherGrade::Claimed);
+    assert!(of(&registrar).contains(&nobody), "{:?}", of(&registrar));
 }

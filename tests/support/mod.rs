@@ -116,6 +116,7 @@ pub fn config(local: &str) -> CoreConfig {
         language: None,
         credentials: None,
         server: None,
+        auth_min: sippresence::sip::auth::Hash::Md5,
     }
 }
 
@@ -223,7 +224,7 @@ impl Bench {
     }
 
     fn due(&self) -> Option<u64> {
-        Some(self.ms.max(self.core.deadline()?.since_origin().as_micros().div_ceil(1000) as u64))
+        Some(self.ms.max(self.core.deadline()?.since_origin().as_nanos().div_ceil(1_000_000) as u64))
     }
 
     fn settle(&mut self) {

@@ -72,6 +72,7 @@ pub fn config(user: &str, local: &str) -> CoreConfig {
         language: None,
         credentials: None,
         server: None,
+        auth_min: Hash::Md5,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sippresence::{
     presence::core::{Core, CoreConfig, Input, Key, Now, Outbox, SavedServing},
-    sip::effect::Effect,
+    sip::{auth::Secret, effect::Effect},
 };
 
 use super::{
@@ -41,6 +41,8 @@ pub struct World {
     server: Option<(SocketAddr, Server)>,
     /// What each core wrote down last.
     saved: BTreeMap<SocketAddr, SavedServing>,
+    /// What each core is told when it asks for a secret, if anything.
+    pub secrets: BTreeMap<SocketAddr, &'static str>,
     on_the_way: BinaryHeap<Datagram>,
     numbered: u64,
 }
@@ -54,6 +56,7 @@ impl World {
             cores: BTreeMap::new(),
             server: None,
             saved: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             on_the_way: BinaryHeap::new(),
             numbered: 0,
         }
@@ -135,8 +138,13 @@ impl World {
                     Effect::Send { local, remote, packet } => sent.push((local, remote, packet.to_vec())),
                     // Nobody here has TCP.
                     Effect::Open { conn, .. } => core.handle(Input::Closed(conn), now, &mut out),
-                    Effect::Write { .. } | Effect::Close { .. } | Effect::Resolve { .. } | Effect::AskSecret { .. } => {
+                    Effect::AskSecret { account } => {
+                        if let Some(secret) = self.secrets.get(&address) {
+                            let answer = Ok(Secret::new(*secret));
+                            core.handle(Input::Secret { account, answer }, now, &mut out);
+                        }
                     }
+                    Effect::Write { .. } | Effect::Close { .. } | Effect::Resolve { .. } => {}
                 }
             }
         }

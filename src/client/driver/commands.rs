@@ -8,6 +8,7 @@ use super::{
     super::{
         Action, Policy, Published,
         feed::{Item, Slot},
+        login::{Secrets, uris_of},
     },
     Driver,
 };
@@ -47,6 +48,7 @@ pub(in crate::client) enum Command {
     },
     Decide(String, Option<Action>, oneshot::Sender<()>),
     SetPolicy(Policy, oneshot::Sender<()>),
+    SetPeers(Secrets, oneshot::Sender<()>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
     WatcherHistory(oneshot::Sender<Vec<Person>>),
     ForgetWatcher(String, oneshot::Sender<()>),
@@ -126,6 +128,11 @@ impl Driver {
             }
             Command::SetPolicy(policy, reply) => {
                 self.core.set_policy(policy, now, &mut self.out);
+                let _ = reply.send(());
+            }
+            Command::SetPeers(secrets, reply) => {
+                let accounts = self.core.set_peers(&uris_of(&secrets), now, &mut self.out);
+                self.share(accounts, secrets);
                 let _ = reply.send(());
             }
             Command::Watchers(reply) => {

@@ -73,7 +73,8 @@ impl Driver {
                     });
                 }
                 Effect::AskSecret { account } => {
-                    let (answers, passwords) = (self.secret_sender.clone(), self.passwords.clone());
+                    let (answers, passwords) =
+                        (self.secret_sender.clone(), self.shared.get(&account).or(self.passwords.as_ref()).cloned());
                     tokio::spawn(async move {
                         let answer = match passwords {
                             Some(passwords) => passwords.ask().await,

@@ -178,10 +178,13 @@ impl Core {
                 let own = self.subscriber.is_own(call_id, tag);
                 let refused = if !self.is_me(&initial.target) {
                     Some(404)
-                } else if own || self.is_proven_as_us(flow, &initial) {
+                } else if own {
                     None
                 } else {
-                    Some(403)
+                    // WIN-02: by the same proofs as a watcher.
+                    let Some(asker) = self.identify(request, flow, message, now, out) else { return };
+                    let is_us = asker.verified && asker.who == canonical(self.config.address.as_str());
+                    (!is_us).then_some(403)
                 };
                 if let Some(code) = refused {
                     self.endpoint.respond_with(request, flow, message, code, now.at, &mut out.effects, |_| {});
@@ -275,14 +278,6 @@ impl Core {
 
     pub(super) fn informing_deadline(&self) -> Option<Instant> {
         self.informing.notifier.deadline(self.config.timing.t1)
-    }
-
-    /// Returns whether whoever asks has proven to be us (WIN-02).
-    fn is_proven_as_us(&self, flow: Flow, initial: &crate::sip::events::notifier::Initial<'_>) -> bool {
-        let who = canonical(&initial.watcher);
-        let vouched = flow.conn.and_then(|conn| self.vouched.get(&conn));
-        who == canonical(self.config.address.as_str())
-            && vouched.is_some_and(|vouched| vouched.is_of(&who, &super::serving::host_of(&initial.from)))
     }
 }
 

@@ -106,6 +106,7 @@ impl Core {
         self.identity.entity = address.as_ref().aor();
         self.own = Arc::new(OwnPresence { entity: address.as_ref().aor(), published: self.own.published.clone() });
         self.config.address = address;
+        self.prove_as_other(now, out);
         self.renew_views(None, now);
         self.join(&server, now, out);
         self.config.server = Some(server);

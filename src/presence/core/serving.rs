@@ -5,12 +5,15 @@ use std::{collections::HashMap, net::IpAddr, net::SocketAddr, sync::Arc};
 use jiff::Timestamp;
 use tracing::{debug, info};
 
-use super::{Core, Key, Now, Outbox, PresenceEvent, Step, WATCHER_INFO, hiding::hides, judging::Judging, views::Views};
+use super::{
+    Core, CoreConfig, Key, Now, Outbox, PresenceEvent, Step, WATCHER_INFO, hiding::hides, judging::Judging,
+    proving::Asker, views::Views,
+};
 use crate::{
     presence::{
         event::{Via, WatcherGrade, WatcherInfo},
         history::{Person, PersonKey, Stand},
-        policy::canonical,
+        policy::{canonical, is_anonymous},
         text::visible,
     },
     sip::{
@@ -101,12 +104,15 @@ impl Core {
         let Some(subscribe) = self.notifier.examine(request, flow, message, &mut step) else { return };
         match subscribe {
             Subscribe::Refresh(id) => {
+                if !self.may_go_on((request, flow, message), id, now, out) {
+                    return;
+                }
                 let verdict = self.verdict_for(id, now);
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 self.notifier.refresh(request, flow, message, id, verdict, &mut step);
                 out.changed.insert(Key::Watchers);
             }
-            Subscribe::Initial(initial) => {
+            Subscribe::Initial(mut initial) => {
                 if !self.is_me(&initial.target) {
                     self.endpoint.respond_with(request, flow, message, 404, now.at, &mut out.effects, |_| {});
                     return;
@@ -114,19 +120,27 @@ impl Core {
                 let call_id = message.call_id().unwrap_or_default();
                 let tag = message.from().ok().and_then(|from| from.tag()).unwrap_or_default();
                 let own = self.subscriber.is_own(call_id, tag);
+                let asker = if own {
+                    Asker::claims(&initial.from)
+                } else {
+                    let Some(asker) = self.identify(request, flow, message, now, out) else { return };
+                    asker
+                };
+                if asker.who != canonical(&initial.watcher) {
+                    // What outlives this run is the name that was proven, or nobody's.
+                    initial.watcher.clone_from(&asker.who);
+                }
                 let source = flow.remote.ip();
                 let trusted = self.config.policy.vouches_for(source) || self.watching.has_target_at(source);
-                let proven = own || trusted || self.notifier.is_proven(flow, now.at);
-                let (who, host) = (canonical(&initial.watcher), host_of(&initial.from));
-                let vouched = flow.conn.and_then(|conn| self.vouched.get(&conn));
+                let proven = own || trusted || asker.reached || self.notifier.is_proven(flow, now.at);
                 let mut entry = Entry {
-                    grade: if vouched.is_some_and(|vouched| vouched.is_of(&who, &host)) {
+                    grade: if asker.verified {
                         WatcherGrade::Verified
                     } else {
-                        grade(&host, proven, flow.remote.ip(), initial.notify_to)
+                        grade(&asker.host, proven, flow.remote.ip(), initial.notify_to)
                     },
-                    who,
-                    host,
+                    who: asker.who,
+                    host: asker.host,
                     rule: Arc::default(),
                     since: now.wall,
                     hidden_since: None,
@@ -153,21 +167,7 @@ impl Core {
 
     /// NOT-31: whether a request-URI means us.
     pub(super) fn is_me(&self, target: &UriRef<'_>) -> bool {
-        let me = self.config.address.as_ref();
-        let host = target.host_text().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-        let own_host = match target.host() {
-            Host::Ip(ip) => {
-                ip.is_loopback() || self.config.machine.contains(&ip) || self.config.locals.iter().any(|l| l.ip() == ip)
-            }
-            Host::Name(_) => {
-                host == "localhost"
-                    || self.config.names.iter().any(|name| {
-                        let name = name.to_ascii_lowercase();
-                        host == name || host == format!("{name}.local")
-                    })
-            }
-        };
-        target.user() == me.user() && (own_host || target.host_equals(&me))
+        self.config.is_address_of(target)
     }
 
     /// Follows what happened to subscriptions that we serve.
@@ -211,6 +211,7 @@ impl Core {
         let Some(served) = self.notifier.info(id) else { return };
         if let Some(entry) = self.serving.entries.get(&id)
             && entry.grade == WatcherGrade::Claimed
+            && !is_anonymous(&entry.who)
             && self.config.policy.may_allow(&entry.who)
             && let Err(host) = &entry.host
         {
@@ -287,6 +288,25 @@ impl Core {
         watchers.extend(self.at_server.watchers());
         watchers.sort_by(|a, b| (&a.who, a.via, a.source).cmp(&(&b.who, b.via, b.source)));
         watchers
+    }
+}
+
+impl CoreConfig {
+    /// Returns whether a URI means who this is of.
+    pub(super) fn is_address_of(&self, target: &UriRef<'_>) -> bool {
+        let me = self.address.as_ref();
+        let host = target.host_text().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+        let own_host = match target.host() {
+            Host::Ip(ip) => ip.is_loopback() || self.machine.contains(&ip) || self.locals.iter().any(|l| l.ip() == ip),
+            Host::Name(_) => {
+                host == "localhost"
+                    || self.names.iter().any(|name| {
+                        let name = name.to_ascii_lowercase();
+                        host == name || host == format!("{name}.local")
+                    })
+            }
+        };
+        target.user() == me.user() && (own_host || target.host_equals(&me))
     }
 }
 

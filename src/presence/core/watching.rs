@@ -99,7 +99,10 @@ impl Core {
             fetch: how != Subscribing::Lasting,
             retry_cap: server.map_or(self.config.retry_cap, |server| server.retry_cap),
             route: server.and_then(Server::route),
-            account: self.account,
+            account: match way {
+                Way::Direct(_) => self.proving.account_for(&target.as_ref()).or(self.account),
+                Way::Server(_) => self.account,
+            },
             outbound: server.is_some_and(|server| server.register),
         };
         let subscription = SubscriptionInfo {
@@ -129,6 +132,17 @@ impl Core {
         }
         self.settle(now, out);
         WatchId(id)
+    }
+
+    /// Returns those that last and do not go through our server, with their targets.
+    pub(super) fn direct_watches(&self) -> Vec<(SubscriptionId, Uri)> {
+        let own = self.config.address.as_ref();
+        let direct = |target: &Uri| !Way::to(&target.as_ref(), &own, self.config.server.as_ref()).is_by_server();
+        let lasting = self.watching.slab.iter().filter(|(_, watch)| watch.key.1 == Subscribing::Lasting);
+        lasting
+            .filter(|(_, watch)| direct(&watch.target))
+            .filter_map(|(_, watch)| Some((watch.subscription?, watch.target.clone())))
+            .collect()
     }
 
     /// One reader less; with the last one the subscription ends.

@@ -14,7 +14,7 @@ use super::{
     render,
 };
 use crate::sip::{
-    auth::{Account, AccountId, Credentials, Kind, Known, Secret, Sent, Why},
+    auth::{Account, AccountId, Credentials, Hash, Kind, Known, Secret, Sent, Why},
     codec::EncodeError,
     effect::Effect,
     ids::Token,
@@ -94,6 +94,23 @@ impl<U: Copy> Endpoint<U> {
         let account = Account::new(credentials)?;
         self.accounts.list.push(account);
         Ok(AccountId(self.accounts.list.len() as u32 - 1))
+    }
+
+    /// Adds an account that answers the challenges of one peer alone; see [`Account::of_peer`].
+    ///
+    /// # Errors
+    /// When the user name cannot stand in a header (PAR-21).
+    pub fn add_peer(&mut self, user: &str, host: &str, min: Hash) -> Result<AccountId, EncodeError> {
+        self.accounts.list.push(Account::of_peer(user, host, min)?);
+        Ok(AccountId(self.accounts.list.len() as u32 - 1))
+    }
+
+    /// Has an account go by another user name, or the same, with a password that is not known yet.
+    ///
+    /// # Errors
+    /// When the user name cannot stand in a header (PAR-21).
+    pub fn rename(&mut self, account: AccountId, user: &str) -> Result<(), EncodeError> {
+        self.accounts.get_mut(account).map_or(Ok(()), |account| account.rename(user))
     }
 
     /// Returns the only realm that gets the password of an account, as far as it is known.

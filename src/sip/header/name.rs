@@ -67,6 +67,8 @@ names! {
     Date "Date", #[doc = "When it was sent (§20.17)."];
     Warning "Warning", #[doc = "Words on a refusal (§20.43)."];
     FlowTimer "Flow-Timer", #[doc = "Seconds between keep-alives (RFC 5626 §4.4)."];
+    PAssertedIdentity "P-Asserted-Identity", #[doc = "Who sent it, as a trusted server says (RFC 3325 §9.1)."];
+    Privacy "Privacy", #[doc = "What the sender does not want to be known (RFC 3323 §4.2)."];
     Timestamp "Timestamp", #[doc = "For measuring round trips (§20.38)."];
 }
 

@@ -1,7 +1,10 @@
 //! SUBSCRIBEs that were challenged: patience, the number of the next try, and what becomes of a refusal (RFC 3261 §22).
 
 use super::{Cause, Subscriber, SubscriptionId, Update, machine::State};
-use crate::sip::{auth::Why, events::Step};
+use crate::sip::{
+    auth::{AccountId, Why},
+    events::Step,
+};
 
 impl Subscriber {
     /// A SUBSCRIBE was challenged: whoever answers may have to fetch a password first.
@@ -32,6 +35,18 @@ impl Subscriber {
         Some(*seq)
     }
 
+    /// Answers challenges by this account from now on; where nothing was tried any more for want of a proof, it is tried
+    /// again.
+    pub fn answer_by(&mut self, id: SubscriptionId, account: Option<AccountId>, step: &mut Step<'_>) {
+        let id = id.0;
+        let Some(sub) = self.slab.get_mut(id) else { return };
+        sub.wish.account = account;
+        if matches!(sub.state, State::Over) && std::mem::take(&mut sub.locked_out) {
+            self.enter(id, State::Waiting { retry_at: step.now, not_before: None }, step.now);
+            self.attempt_in_turn(id, step);
+        }
+    }
+
     /// A challenge came to no good end.
     pub(super) fn unauthorized(&mut self, id: u32, code: u16, why: Why, step: &mut Step<'_>) {
         let Some(sub) = self.slab.get_mut(id) else { return };
@@ -51,6 +66,9 @@ impl Subscriber {
     /// Ends all attempts.
     fn give_up(&mut self, id: u32, cause: Cause, step: &mut Step<'_>) {
         self.updates.push_back((SubscriptionId(id), Update::Failed { cause, retry_at: None }));
+        if let Some(sub) = self.slab.get_mut(id) {
+            sub.locked_out = true;
+        }
         self.enter(id, State::Over, step.now);
     }
 }

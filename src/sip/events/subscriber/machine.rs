@@ -34,6 +34,8 @@ pub(super) struct Subscription {
     /// The end of what was last granted, once no subscription stands: what is known holds no longer (WAT-50).
     pub(super) known_until: Option<Instant>,
     pub(super) early_at: Option<Instant>,
+    /// It is over for want of a proof.
+    pub(super) locked_out: bool,
     /// The moment that it has among many: an attempt or a refresh that is due then goes then.
     pub(super) turn: Option<Instant>,
     pub(super) timer: Option<Instant>,
@@ -90,6 +92,7 @@ impl Subscription {
             conn: None,
             known_until: None,
             early_at: None,
+            locked_out: false,
             turn: None,
             timer: None,
         }
