@@ -111,7 +111,8 @@ pub fn builder(
         .max_subscriptions(settings.agent.max_subscriptions)
         .rate(settings.watch.rate)
         .expires(settings.watch.p2p_expires)
-        .lenient(settings.interop.lenient);
+        .lenient(settings.interop.lenient)
+        .auth_min(super::min_hash(settings));
     let Some((name, account)) = account else { return Ok(builder) };
     let builder = match super::login(settings, account) {
         Some(login) => builder.login(login),

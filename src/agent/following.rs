@@ -135,7 +135,7 @@ impl Following {
 
     /// Watches whoever came, and nobody any more who left; whoever cannot be watched has failed, and says why.
     async fn keep_up(&mut self, shared: &Shared) {
-        let Listed { list, trouble } = self.listed.borrow_and_update().clone();
+        let Listed { list, trouble, .. } = self.listed.borrow_and_update().clone();
         if self.trouble != trouble {
             if let Some(trouble) = &trouble {
                 self.due.push(Line::error(

@@ -14,7 +14,10 @@ use tracing::{info, warn};
 
 use crate::{
     client::{Buddies, Edits},
-    config::{ConfigError, buddies},
+    config::{
+        ConfigError,
+        buddies::{self, BuddySecret},
+    },
 };
 
 /// How long a file is left alone that somebody is changing.
@@ -24,6 +27,8 @@ const SETTLES: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listed {
     pub(super) list: Arc<Buddies>,
+    /// Where the secrets are to be had that are shared with them.
+    pub(super) secrets: Arc<[BuddySecret]>,
     /// Why the file, as it is now, could not be read.
     pub(super) trouble: Option<String>,
 }
@@ -40,9 +45,9 @@ pub(super) struct List {
 impl List {
     /// Reads the list; a file that cannot be read is an empty one, and says why.
     pub(super) fn load(path: &Path) -> Self {
-        let listed = match buddies::load(path) {
-            Ok(list) => Listed { list: Arc::new(list), trouble: None },
-            Err(error) => Listed { list: Arc::default(), trouble: Some(error.to_string()) },
+        let listed = match buddies::load_with_secrets(path) {
+            Ok((list, secrets)) => Listed { list: Arc::new(list), secrets: secrets.into(), trouble: None },
+            Err(error) => Listed { trouble: Some(error.to_string()), ..Listed::default() },
         };
         Self { path: path.into(), listed: watch::Sender::new(listed), reading: Mutex::default() }
     }
@@ -61,13 +66,18 @@ impl List {
     pub(super) async fn read_again(&self) -> Result<Arc<Buddies>, ConfigError> {
         let _reading = self.reading.lock().await;
         let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || buddies::load(&path)).await;
-        let read = read.unwrap_or_else(|_| Ok(Buddies::clone(&self.now().list)));
+        let read = tokio::task::spawn_blocking(move || buddies::load_with_secrets(&path)).await;
+        let read = read.unwrap_or_else(|_| {
+            let Listed { list, secrets, .. } = self.now();
+            Ok((Buddies::clone(&list), secrets.to_vec()))
+        });
         let trouble = read.as_ref().err().map(ToString::to_string);
         self.listed.send_if_modified(|listed| {
-            let news = listed.trouble != trouble || read.as_ref().is_ok_and(|list| *list != *listed.list);
-            if let (Ok(list), true) = (&read, news) {
-                listed.list = Arc::new(list.clone());
+            let is_other =
+                |(list, secrets): &(Buddies, Vec<BuddySecret>)| *list != *listed.list || **secrets != *listed.secrets;
+            let news = listed.trouble != trouble || read.as_ref().is_ok_and(is_other);
+            if let (Ok((list, secrets)), true) = (&read, news) {
+                (listed.list, listed.secrets) = (Arc::new(list.clone()), secrets.as_slice().into());
             }
             listed.trouble.clone_from(&trouble);
             news
@@ -128,7 +138,7 @@ mod tests {
             () = edits => panic!("it gave up"),
             () = changed => {}
         }
-        let Listed { list, trouble } = list.now();
+        let Listed { list, trouble, .. } = list.now();
         (list.0.len(), trouble)
     }
 

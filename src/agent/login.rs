@@ -27,10 +27,9 @@ pub fn login(settings: &Settings, account: &Account) -> Option<Login> {
     let address = parse_target(&account.address, "").ok()?;
     let view = address.as_ref();
     let user = account.auth_user.clone().unwrap_or_else(|| unescape_user(view.user().unwrap_or_default()));
-    let mut login = Login::new(user, source(account)).server(view.host_text()).min(match settings.auth.min {
-        MinAuth::Md5 => Hash::Md5,
-        MinAuth::Sha256 => Hash::Sha256,
-    });
+    let mut login = Login::new(user, source(account.password.clone(), account.address.clone()))
+        .server(view.host_text())
+        .min(min_hash(settings));
     if let Some(proxy) = account.outbound_proxy.as_ref().and_then(|proxy| parse_target(proxy, "").ok()) {
         login = login.server(proxy.as_ref().host_text());
     }
@@ -40,8 +39,16 @@ pub fn login(settings: &Settings, account: &Account) -> Option<Login> {
     })
 }
 
-fn source(account: &Account) -> client::PasswordSource {
-    let (source, address) = (account.password.clone(), account.address.clone());
+/// Returns the weakest hash that is answered, and by which somebody may prove who it is.
+pub fn min_hash(settings: &Settings) -> Hash {
+    match settings.auth.min {
+        MinAuth::Md5 => Hash::Md5,
+        MinAuth::Sha256 => Hash::Sha256,
+    }
+}
+
+/// Makes the source of a password; in a keyring it is that of `address`.
+pub(super) fn source(source: PasswordSource, address: String) -> client::PasswordSource {
     client::PasswordSource::new(move || {
         let (source, address) = (source.clone(), address.clone());
         async move {

@@ -22,6 +22,7 @@ mod news;
 mod once;
 mod opened;
 mod own;
+mod peers;
 mod reload;
 mod requests;
 pub mod rules;
@@ -51,9 +52,10 @@ pub use self::{
     configured::{Configured, Place, builder, load_policy, server, timing},
     device::known as known_device,
     documents::{Documents, DocumentsError, Looked, Seen},
-    login::login,
+    login::{login, min_hash},
     once::{clear_once, set_once},
     own::Wish,
+    peers::peers,
     tls::{insecure_warnings, known_key, tls, trusted_keys},
 };
 use self::{
@@ -334,6 +336,8 @@ fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
     tasks.spawn(async move { news::tell_of_buddies(&this, &this.hooks.subscribe()).await });
     let this = Arc::clone(shared);
     tasks.spawn(async move { this.list.keep_up().await });
+    let this = Arc::clone(shared);
+    tasks.spawn(async move { peers::keep_up(&this).await });
     let this = Arc::clone(shared);
     tasks.spawn(async move { moving::follow(&this).await });
     let kept = Arc::clone(&shared.kept);

@@ -99,6 +99,9 @@ impl Opened {
             tls = tls.key(Arc::clone(key));
         }
         let mut builder = placed(settings, account, env).await?.policy(policy.clone()).tls(tls);
+        // Before anybody can ask.
+        let name = account.map_or("", |(name, _)| name).to_owned();
+        builder = builder.peers(super::peers(paths, &env.home, &name));
         if let Some(port) = port {
             builder = builder.port(port);
         }
@@ -130,7 +133,6 @@ impl Opened {
         if let Some(earlier) = &common.traced_as {
             builder = builder.traced_as(earlier);
         }
-        let name = account.map_or("", |(name, _)| name).to_owned();
         Ok(Self { ready: builder.open().await?, name, holds, told, realm, looks_for_realm, quiet, basis })
     }
 

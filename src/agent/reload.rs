@@ -53,6 +53,7 @@ pub(super) async fn reload(shared: &Arc<Shared>) -> Reply {
     let accounts = accounts_of(&now.settings).into_iter().flatten();
     let warnings = tls::insecure_warnings(accounts.filter(began));
     let list = shared.list.read_again().await.err().map(|error| format!("the buddy list stays as it was: {error}"));
+    super::peers::put_in_force(shared).await;
     let warnings: Vec<String> = warnings.into_iter().chain(list).collect();
     let reply = reply(&changed, &waits, &warnings);
     *lock(configured) = now;

@@ -361,6 +361,9 @@ async fn own_client_at(context: &Context, name: Option<&str>, targets: &[String]
     if let Some(login) = account.and_then(|(_, account)| agent::login(settings, account)) {
         builder = builder.login(login);
     }
+    // Nobody else's secret is fetched.
+    let mut peers = agent::peers(&context.paths, &context.env.home, account.map_or("", |(name, _)| name));
+    peers.retain(|peer| targets.contains(&peer.address));
     for warning in agent::insecure_warnings(account.into_iter()) {
         context.output.tell(&format!("note: {warning}"));
     }
@@ -371,6 +374,8 @@ async fn own_client_at(context: &Context, name: Option<&str>, targets: &[String]
     }
     let client = builder
         .tls(tls)
+        .peers(peers)
+        .auth_min(agent::min_hash(settings))
         .timing(agent::timing(settings))
         .expires(settings.watch.p2p_expires)
         .rate(settings.watch.rate)

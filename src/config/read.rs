@@ -230,7 +230,7 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
 }
 
 /// Reads a text of which the empty one means none.
-fn optional(value: &DeValue<'_>) -> Result<Option<String>, String> {
+pub(super) fn optional(value: &DeValue<'_>) -> Result<Option<String>, String> {
     text(value).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()))
 }
 
@@ -310,7 +310,7 @@ fn xcap_root(text: &str) -> Result<String, String> {
 }
 
 /// Reads a program with its arguments: a list, or a text whose blanks part them unless quoted.
-fn command(value: &DeValue<'_>) -> Result<PasswordSource, String> {
+pub(super) fn command(value: &DeValue<'_>) -> Result<PasswordSource, String> {
     let words = if value.is_array() { arguments(value)? } else { words(text(value)?)? };
     Ok(if words.is_empty() { PasswordSource::None } else { PasswordSource::Command(words) })
 }
