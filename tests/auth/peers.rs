@@ -130,7 +130,7 @@ fn aut_18_another_secret_shows_nothing_until_it_is_the_same() {
 }
 
 #[test]
-fn a_secret_that_one_side_has_alone_lets_nobody_in() {
+fn a_secret_that_one_side_has_alone_lets_nobody_in_until_the_other_has_it_too() {
     let mut world = World::new(5);
     world.start(alice());
     world.start(bob());
@@ -141,6 +141,9 @@ fn a_secret_that_one_side_has_alone_lets_nobody_in() {
     let id = watch(&mut world);
     world.advance(secs(100), |world| assert!(grades(world).is_empty()));
     assert_eq!(shown(&world, id).1, None);
+    share(&mut world, SECRET);
+    world.advance(secs(10), |_| {});
+    assert_eq!(shown(&world, id), (Freshness::Fresh, Some(PresenceStatus::Busy)));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod looking;
 mod manual;
 mod own;
 mod progress;
+mod proving;
 mod raw;
 mod refusing;
 mod reload;

@@ -71,6 +71,13 @@ fn sec_09_a_password_is_in_no_argument_log_trace_file_or_answer() {
          register = \"always\"\npassword_file = \"{}\"\n[sip]\nt1 = \"50ms\"\n",
         file.display()
     ));
+    // A secret that is shared with a peer is as secret; who is at that port challenges as well.
+    let buddies = format!(
+        "[[buddy]]\nname = \"carol\"\naddress = \"carol@127.0.0.1:{port}\"\npassword_file = \"{}\"\n\
+         [[buddy]]\nname = \"dave\"\naddress = \"dave@127.0.0.1:{port}\"\npassword_command = [\"cat\", \"{0}\"]\n",
+        file.display()
+    );
+    fs::write(home.path("config/sippresence/buddies.toml"), buddies).unwrap();
     let trace = format!("--trace-sip={}", home.path("trace.pcapng").display());
     let mut said = String::new();
     let start = home.run(&["-vvv", "agent", "start"]);
@@ -86,6 +93,12 @@ fn sec_09_a_password_is_in_no_argument_log_trace_file_or_answer() {
         &["agent", "status"],
         &["config", "show"],
         &["buddies"],
+        &["-vvv", "show", "carol", "--raw"],
+        &["-vvv", "show", "dave", "--no-agent", "--timeout", "3s", "--trace-sip"],
+        &["--json", "show"],
+        &["--json", "buddies"],
+        &["buddies", "export", "--format", "json"],
+        &["agent", "reload"],
     ] {
         let _ = writeln!(said, "{args:?}: {:?}", home.run(args));
     }

@@ -125,6 +125,7 @@ impl Subscriber {
             }
             State::Established { .. } if !OVER.contains(&class) => self.refresh_refused(id, not_before, step),
             State::Subscribing { .. } | State::Established { .. } if FINAL.contains(&class) => {
+                sub.locked_out = matches!(code, 401 | 407);
                 self.updates.push_back((SubscriptionId(id), Update::Failed { cause, retry_at: None }));
                 self.enter(id, State::Over, now);
             }
