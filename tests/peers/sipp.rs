@@ -16,6 +16,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("sipp::aut_01_and_03_verifies_our_password_and_refuses_another", challenges),
     ("sipp::aut_12_its_realm_is_kept_over_a_restart_and_no_other_is_answered", realm_is_kept),
     ("sipp::is_told_what_is_not_served_and_what_is_instead", refused),
+    ("sipp::pol_19_is_verified_by_the_secret_that_it_shares", verified),
+    ("sipp::pol_19_gets_but_the_challenge_in_the_name_of_a_buddy_without_the_secret", impostor),
 ];
 
 /// A scenario that is being played once.
@@ -37,6 +39,8 @@ impl Sipp {
         command.args(["-trace_err", "-error_file"]).arg(folder.path().join("errors"));
         command.env("TERM", "dumb").current_dir(folder.path());
         if let Some(remote) = remote {
+            // Else its credentials are for the machine and not for the URI that it asks.
+            command.args(["-auth_uri", &format!("alice@127.0.0.1:{remote}")]);
             command.arg(format!("127.0.0.1:{remote}"));
         }
         Self { process: Process::start(&mut command), folder }
@@ -79,6 +83,59 @@ fn refused(peer: &Peer) {
     agent.set("available");
     Sipp::play(peer, "refusals.xml", "u1", free_port(), Some(agent.port)).succeeds();
     assert_eq!(agent.home.run(&["watchers"]), "");
+}
+
+/// Alice's agent, who lets in nobody but whoever proves to be bob.
+fn sharing_with_bob() -> Agent {
+    let alice = Home::new("alice");
+    alice.write("policy.toml", "allow = [\"bob@127.0.0.1\"]\n");
+    alice.write(
+        "buddies.toml",
+        "[[buddy]]\naddress = \"bob@127.0.0.1\"\nwatch = false\npassword_command = \"echo s3cret-horse\"\n",
+    );
+    let agent = Agent::start_in(alice, "[policy]\nrequire = \"verified\"\n");
+    agent.set("available");
+    agent
+}
+
+/// Passes datagrams between `SIPp` and an agent, and leaves out the challenges that `SIPp` cannot answer: it looks at the
+/// first one alone, which RFC 8760 §2.4 has be the strongest, and knows but MD5. Returns where it listens.
+fn before(agent: &Agent) -> u16 {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (port, agent) = (socket.local_addr().unwrap().port(), std::net::SocketAddr::from(([127, 0, 0, 1], agent.port)));
+    // Ends with the process of the test: nobody tells it.
+    std::thread::spawn(move || {
+        let (mut buffer, mut sipp) = (vec![0; 65_536], None);
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let is_weak = |line: &&str| !line.starts_with("WWW-Authenticate: ") || line.contains("algorithm=MD5");
+            let text: String = text.split_inclusive("\r\n").filter(is_weak).collect();
+            let to = if from == agent { sipp } else { sipp.insert(from).is_ipv4().then_some(agent) };
+            if let Some(to) = to {
+                socket.send_to(text.as_bytes(), to).unwrap();
+            }
+        }
+    });
+    port
+}
+
+fn verified(peer: &Peer) {
+    let agent = sharing_with_bob();
+    let sipp = Sipp::play(peer, "verified.xml", "u1", free_port(), Some(before(&agent)));
+    until("bob watches, and is verified", || {
+        let watchers = agent.home.run(&["watchers", "--json"]);
+        let known = ["\"who\":\"sip:bob@127.0.0.1\"", "\"identity\":\"verified\"", "\"state\":\"active\""];
+        if known.iter().all(|word| watchers.contains(word)) { Ok(()) } else { Err(watchers) }
+    });
+    agent.set("away");
+    sipp.succeeds();
+}
+
+fn impostor(peer: &Peer) {
+    let agent = sharing_with_bob();
+    Sipp::play(peer, "impostor.xml", "u1", free_port(), Some(before(&agent))).succeeds();
+    assert_eq!(agent.home.run(&["watchers"]), "");
+    assert_eq!(agent.home.run(&["watchers", "history"]), "");
 }
 
 /// Plays a scenario that waits for us, and returns where.
