@@ -66,6 +66,7 @@ impl Table {
             credentials: None,
             server: None,
             auth_min: sippresence::sip::auth::Hash::Md5,
+            legacy: false,
         };
         let now = Now { at: Instant::from_origin(Duration::from_secs(1)), wall: Timestamp::UNIX_EPOCH };
         let core = Core::new(config, StdRng::seed_from_u64(1), now).expect("a core");

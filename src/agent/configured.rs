@@ -112,7 +112,8 @@ pub fn builder(
         .rate(settings.watch.rate)
         .expires(settings.watch.p2p_expires)
         .lenient(settings.interop.lenient)
-        .auth_min(super::min_hash(settings));
+        .auth_min(super::min_hash(settings))
+        .legacy(settings.interop.legacy);
     let Some((name, account)) = account else { return Ok(builder) };
     let builder = match super::login(settings, account) {
         Some(login) => builder.login(login),

@@ -60,6 +60,7 @@ pub struct ClientBuilder {
     published: Option<Published>,
     login: Option<Login>,
     auth_min: Hash,
+    legacy: bool,
     peers: Vec<Peer>,
     name_server: Option<SocketAddr>,
     tls: TlsSettings,
@@ -92,6 +93,7 @@ impl ClientBuilder {
             published: None,
             login: None,
             auth_min: Hash::Md5,
+            legacy: false,
             peers: Vec::new(),
             name_server: None,
             tls: TlsSettings::default(),
@@ -236,6 +238,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Writes for programs of older days: peers are challenged by the weakest hash alone.
+    pub fn legacy(mut self, legacy: bool) -> Self {
+        self.legacy = legacy;
+        self
+    }
+
     /// Shares a secret with these peers; [`PresenceClient::set_peers`] changes that later.
     pub fn peers(mut self, peers: impl Into<Vec<Peer>>) -> Self {
         self.peers = peers.into();
@@ -358,6 +366,7 @@ impl ClientBuilder {
             language: self.language,
             credentials,
             auth_min: self.auth_min,
+            legacy: self.legacy,
         };
         let now = Now { at: Clock::now(), wall: Timestamp::now() };
         let mut core = Core::new(config, rng, now).map_err(|_| ClientError::DisplayName)?;

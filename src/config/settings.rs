@@ -279,7 +279,7 @@ pub struct Auth {
 pub struct Interop {
     /// Whether we read what breaks a rule without harm.
     pub lenient: bool,
-    /// Whether we write for peers of before RFC 6665.
+    /// Whether we write for peers of before RFC 6665 and RFC 8760.
     pub legacy: bool,
 }
 

@@ -124,6 +124,8 @@ pub struct CoreConfig {
     pub server: Option<Server>,
     /// The weakest hash by which somebody may prove who it is, and we to a peer.
     pub auth_min: Hash,
+    /// Write for programs of older days: they are challenged once, by that hash alone.
+    pub legacy: bool,
 }
 
 /// A moment, on both clocks.
@@ -290,7 +292,7 @@ impl Core {
         subscriber.lenient = config.lenient;
         subscriber.set_rate(config.rate);
         let own = OwnPresence { entity: aor.aor(), published: None };
-        let proving = Proving::new(&config.address, config.auth_min, now.at, &mut endpoint)?;
+        let proving = Proving::new(&config.address, (config.auth_min, config.legacy), now.at, &mut endpoint)?;
         let mut core = Self {
             from,
             endpoint,

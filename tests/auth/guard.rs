@@ -137,6 +137,10 @@ fn aut_05_each_algorithm_has_a_header_of_its_own_the_strongest_first_and_md5_can
     };
     assert_eq!(algorithms(Hash::Md5), ["SHA-512-256", "SHA-256", "MD5"]);
     assert_eq!(algorithms(Hash::Sha256), ["SHA-512-256", "SHA-256"]);
+    let mut old = Bench::new(Hash::Md5);
+    old.guard = old.guard.asking_for_the_weakest();
+    let lines = old.guard.challenge(old.source, false, at(0), &mut old.rng);
+    assert!(lines.len() == 1 && lines[0].contains("algorithm=MD5"), "{lines:?}");
     for hash in Hash::ALL {
         let mut bench = Bench::new(Hash::Md5);
         let answer = Answer { hash, ..bench.answer() };

@@ -20,6 +20,7 @@ use super::{
 
 pub(crate) const TESTS: &[Test] = &[
     ("baresip::shows_an_allowed_agent_online_then_busy_then_offline", shows_an_agent),
+    ("baresip::pol_19_is_verified_by_the_secret_that_it_shares", verified),
     ("baresip::shows_a_call_as_busy_and_its_end_as_online", shows_a_call),
     ("baresip::sees_nothing_as_a_stranger_until_it_is_allowed", stranger),
     ("baresip::sees_nothing_any_more_once_it_is_blocked", blocked),
@@ -199,6 +200,28 @@ fn shows_an_agent(peer: &Peer) {
     agent.set("offline");
     bob.believes("Offline");
     assert!(busy.elapsed() > Duration::from_secs(3), "two changes within {:?}", busy.elapsed());
+}
+
+/// It knows but MD5, and gives up at the first challenge of another kind.
+fn verified(peer: &Peer) {
+    let home = Home::new("alice");
+    home.write("policy.toml", ALLOW_BOB);
+    home.write(
+        "buddies.toml",
+        "[[buddy]]\naddress = \"bob@127.0.0.1\"\nwatch = false\npassword_command = \"echo s3cret-horse\"\n",
+    );
+    let agent = Agent::start_in(home, "[policy]\nrequire = \"verified\"\n[interop]\nlegacy = true\n");
+    agent.set("available");
+    let bob = with_free_ports(|| {
+        let port = free_port();
+        let account = format!(
+            "<sip:bob@127.0.0.1:{port};transport=udp>;regint=0;auth_user=bob@127.0.0.1;auth_pass=s3cret-horse\n"
+        );
+        Baresip::try_start(peer, &account, Some(&alice(&agent)), port)
+    });
+    bob.believes("Online");
+    let watchers = agent.home.run(&["watchers", "--json"]);
+    assert!(watchers.contains("\"identity\":\"verified\""), "{watchers}");
 }
 
 fn shows_a_call(peer: &Peer) {

@@ -117,6 +117,7 @@ pub fn config(local: &str) -> CoreConfig {
         credentials: None,
         server: None,
         auth_min: sippresence::sip::auth::Hash::Md5,
+        legacy: false,
     }
 }
 

@@ -73,6 +73,7 @@ pub fn config(user: &str, local: &str) -> CoreConfig {
         credentials: None,
         server: None,
         auth_min: Hash::Md5,
+        legacy: false,
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use rand::rngs::StdRng;
 use tracing::debug;
 
 use super::{Core, Key, Now, Outbox, serving::host_of};
@@ -63,7 +64,8 @@ struct Peer {
 #[derive(Debug)]
 pub(super) struct Proving {
     guard: Guard,
-    min: Hash,
+    /// The weakest hash, and whether it is the only one that is asked for.
+    hashes: (Hash, bool),
     peers: Vec<Peer>,
     by_who: HashMap<String, usize>,
     /// Connections that we opened to our own server, and that it answered on.
@@ -98,12 +100,12 @@ impl Asker {
 impl Proving {
     pub(super) fn new(
         address: &Uri,
-        min: Hash,
+        hashes: (Hash, bool),
         now: Instant,
         endpoint: &mut Endpoint<User>,
     ) -> Result<Self, EncodeError> {
-        let guard = Guard::new(name_of(&canonical(address.as_str())), min, now, endpoint.rng())?;
-        Ok(Self { guard, min, peers: Vec::new(), by_who: HashMap::new(), server: HashSet::new() })
+        let guard = guard(address, hashes, now, endpoint.rng())?;
+        Ok(Self { guard, hashes, peers: Vec::new(), by_who: HashMap::new(), server: HashSet::new() })
     }
 
     /// Returns whose challenges are answered for requests to a target: those of the very peer.
@@ -259,6 +261,12 @@ impl Core {
         });
         None
     }
+}
+
+/// Makes the guard of an address of ours.
+fn guard(address: &Uri, (min, alone): (Hash, bool), now: Instant, rng: &mut StdRng) -> Result<Guard, EncodeError> {
+    let guard = Guard::new(name_of(&canonical(address.as_str())), min, now, rng)?;
+    Ok(if alone { guard.asking_for_the_weakest() } else { guard })
 }
 
 /// Returns what stands for a person in credentials: the address of record without its scheme.

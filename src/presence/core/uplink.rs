@@ -164,6 +164,7 @@ mod tests {
             credentials: Some(Credentials { user: "bob".into(), realm: None, servers, min: Hash::Md5 }),
             server: None,
             auth_min: Hash::Md5,
+            legacy: false,
         };
         let mut core = Core::new(config, StdRng::seed_from_u64(7), moment(0)).unwrap();
         let mut out = Vec::new();

@@ -65,6 +65,8 @@ pub struct Guard {
     /// In its quotes.
     quoted_realm: Box<str>,
     min: Hash,
+    /// Whether one challenge is made, of the weakest hash.
+    alone: bool,
     nonces: Nonces,
     pace: Pace,
     decoy: Stored,
@@ -83,7 +85,15 @@ impl Guard {
     /// When the realm cannot stand in a header (PAR-21).
     pub fn new(realm: &str, min: Hash, now: Instant, rng: &mut StdRng) -> Result<Self, EncodeError> {
         let (quoted_realm, nonces) = (quote(realm)?.into(), Nonces::new(now, rng));
-        Ok(Self { realm: realm.into(), quoted_realm, min, nonces, pace: Pace::new(), decoy: Stored::decoy(rng) })
+        let (alone, pace, decoy) = (false, Pace::new(), Stored::decoy(rng));
+        Ok(Self { realm: realm.into(), quoted_realm, min, alone, nonces, pace, decoy })
+    }
+
+    /// Asks for the weakest hash alone, where the clients are such that look at the first challenge, or give up at one that
+    /// they do not know, against RFC 8760 §2.4.
+    #[must_use]
+    pub fn asking_for_the_weakest(self) -> Self {
+        Self { alone: true, ..self }
     }
 
     /// Returns the realm.
@@ -100,8 +110,8 @@ impl Guard {
     pub fn challenge(&mut self, source: IpAddr, stale: bool, now: Instant, rng: &mut StdRng) -> Vec<String> {
         let nonce = self.nonces.make(source, now, rng);
         let (realm, stale) = (&self.quoted_realm, if stale { ", stale=true" } else { "" });
-        let strong = Hash::ALL.into_iter().rev().filter(|hash| *hash >= self.min);
-        strong
+        let offered = Hash::ALL.into_iter().rev().filter(|hash| *hash >= self.min && !(self.alone && *hash > self.min));
+        offered
             .map(|hash| {
                 format!("Digest realm={realm}, nonce=\"{nonce}\", algorithm={}, qop=\"auth\"{stale}", hash.token())
             })

@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::{Peer, Proving, name_of};
+use super::{Peer, Proving, guard, name_of};
 use crate::{
     presence::{
         core::{Core, Key, Now, Outbox, Step},
@@ -10,10 +10,7 @@ use crate::{
         text::visible,
     },
     sip::{
-        auth::{
-            AccountId, Secret,
-            server::{Guard, Stored},
-        },
+        auth::{AccountId, Secret, server::Stored},
         effect::Effect,
         uri::Uri,
     },
@@ -44,7 +41,7 @@ impl Core {
         let view = address.as_ref();
         view.user()?;
         let own = canonical(self.config.address.as_str());
-        let account = self.endpoint.add_peer(name_of(&own), view.host_text(), self.proving.min).ok()?;
+        let account = self.endpoint.add_peer(name_of(&own), view.host_text(), self.proving.hashes.0).ok()?;
         let (who, address) = (canonical(address.as_str()), address.clone());
         self.proving.peers.push(Peer { address, who, account, current: true, stored: None, asked_at: now.at });
         Some(account)
@@ -65,8 +62,7 @@ impl Core {
 
     /// We are called otherwise: so are our realm and we ourselves towards peers.
     pub(in crate::presence::core) fn prove_as_other(&mut self, now: Now, out: &mut Outbox) {
-        let own = canonical(self.config.address.as_str());
-        match Guard::new(name_of(&own), self.proving.min, now.at, self.endpoint.rng()) {
+        match guard(&self.config.address, self.proving.hashes, now.at, self.endpoint.rng()) {
             Ok(guard) => self.proving.guard = guard,
             Err(error) => warn!(%error, "our address cannot be a realm"),
         }
