@@ -1,4 +1,8 @@
-//! `policy`: who may see me, as other programs and the account's server have it.
+//! `policy`: who may see me, as the file says it, as somebody would see it, and as other programs and the account's server
+//! have it.
+
+mod show;
+mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +24,9 @@ use crate::{
 
 /// Shows the policy to others, or takes in theirs.
 pub(super) async fn run(context: &Context, args: Policy) -> Result<Exit, Failed> {
-    match args.command {
+    match args.command.unwrap_or(PolicyCommand::Show) {
+        PolicyCommand::Show => show::run(context).await,
+        PolicyCommand::Test(args) => test::run(context, &args).await,
         PolicyCommand::Export { file } => export(context, file),
         PolicyCommand::Push => push(context, args.dry_run).await,
         PolicyCommand::Pull => pull(context, args.dry_run).await,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
@@ -14,8 +15,10 @@ use super::{
 use crate::{
     presence::{
         core::{
-            Input, Inquiry, Key, Linked, Now, OwnPresence, Refused, SavedServing, Server, Subscribing, WatchId, Watcher,
+            Input, Inquiry, Key, Linked, Now, OwnPresence, Preview, Refused, SavedServing, Server, Subscribing,
+            WatchId, Watcher,
         },
+        event::WatcherGrade,
         history::Person,
     },
     sip::{probe, uri::Uri},
@@ -47,6 +50,7 @@ pub(in crate::client) enum Command {
     },
     Decide(String, Option<Action>, oneshot::Sender<()>),
     SetPolicy(Policy, oneshot::Sender<()>),
+    Preview(String, Option<WatcherGrade>, Timestamp, oneshot::Sender<Preview>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
     WatcherHistory(oneshot::Sender<Vec<Person>>),
     ForgetWatcher(String, oneshot::Sender<()>),
@@ -127,6 +131,9 @@ impl Driver {
             Command::SetPolicy(policy, reply) => {
                 self.core.set_policy(policy, now, &mut self.out);
                 let _ = reply.send(());
+            }
+            Command::Preview(who, grade, at, reply) => {
+                let _ = reply.send(self.core.preview(&who, grade, at));
             }
             Command::Watchers(reply) => {
                 let _ = reply.send(self.core.watchers());

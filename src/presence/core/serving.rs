@@ -108,7 +108,8 @@ impl Core {
             }
             Subscribe::Initial(initial) => {
                 if !self.is_me(&initial.target) {
-                    self.endpoint.respond_with(request, flow, message, 404, now.at, &mut out.effects, |_| {});
+                    let code = if self.config.policy.hide_unknown { 403 } else { 404 };
+                    self.endpoint.respond_with(request, flow, message, code, now.at, &mut out.effects, |_| {});
                     return;
                 }
                 let call_id = message.call_id().unwrap_or_default();
