@@ -75,10 +75,10 @@ pub async fn push(documents: &mut Documents, policy: &Policy, dry_run: bool) -> 
     }
     let (before, text) = match &looked.found {
         None => (Read::default(), pres_rules::write(policy)),
-        Some(there) => (pres_rules::read(&there.body)?, pres_rules::update(&there.body, policy)?),
+        Some(there) => (pres_rules::read(&there.body, policy.zone())?, pres_rules::update(&there.body, policy)?),
     };
     // What is written must read back before it replaces anything.
-    let after = pres_rules::read(text.as_bytes())?;
+    let after = pres_rules::read(text.as_bytes(), policy.zone())?;
     if !dry_run {
         if looked.found.as_ref().is_some_and(|there| there.body == text.as_bytes()) {
             documents.note(Usage::PresRules, looked.found.as_ref())?;
@@ -132,13 +132,15 @@ pub struct Pulled {
 /// # Errors
 /// When that cannot be read.
 pub fn compare(looked: &Looked, here: &PolicyFile) -> Result<Pulled, RulesError> {
-    let there = looked.found.as_ref().map(|there| pres_rules::read(&there.body)).transpose()?.unwrap_or_default();
+    let there =
+        looked.found.as_ref().map(|there| pres_rules::read(&there.body, &here.zone)).transpose()?.unwrap_or_default();
     let before = match &looked.before {
-        Some(Seen::Document(before)) => pres_rules::read(&before.body).ok(),
+        Some(Seen::Document(before)) => pres_rules::read(&before.body, &here.zone).ok(),
         Some(Seen::Nothing) => Some(Read::default()),
         None => None,
     };
-    let mut pulled = Pulled { others: there.others, unreadable: there.unreadable.clone(), ..Pulled::default() };
+    let mut pulled =
+        Pulled { others: there.others.rules.len(), unreadable: there.unreadable.clone(), ..Pulled::default() };
     let all: BTreeSet<&String> =
         there.listed.keys().chain(before.iter().flat_map(|before| before.listed.keys())).collect();
     let readable = |list: &List| !there.unreadable.contains(&list.action());

@@ -55,8 +55,8 @@ async fn push(context: &Context, dry_run: bool) -> Result<Exit, Failed> {
         1 => format!("{would}1 change to the server's rules"),
         many => format!("{would}{many} changes to the server's rules"),
     });
-    if pushed.after.others > 0 {
-        let others = pushed.after.others;
+    if !pushed.after.others.rules.is_empty() {
+        let others = pushed.after.others.rules.len();
         context.output.tell(&format!(
             "note: rules of other programs stay there ({others}) and may let in whom yours do not: the most generous rule wins"
         ));
