@@ -3,7 +3,7 @@
 use jiff::{Timestamp, Zoned};
 
 use crate::{
-    agent::load_policy,
+    agent::{self, load_policy},
     cli::{Context, Exit, Failed, args::PolicyTest, looking, output},
     client::{Judgement, WatcherGrade, policy::Action, text::visible},
     config::{buddies, identity::normalize, parse_until},
@@ -37,6 +37,10 @@ pub(super) async fn run(context: &Context, args: &PolicyTest) -> Result<Exit, Fa
     for line in in_words(&judgement) {
         context.output.tell(&line);
     }
+    if through_server(context) {
+        let how = "through your account's server they get what that server's rules say; `policy push` gives it yours";
+        context.output.tell(&format!("note: this is for those who watch you directly; {how}"));
+    }
     match &judgement.document {
         Some(document) => Ok(output::print_bytes(document.as_bytes()).map_or_else(Into::into, |()| Exit::Done)),
         None if !runs && judgement.action != Action::Ask && judgement.action != Action::Block => {
@@ -45,6 +49,13 @@ pub(super) async fn run(context: &Context, args: &PolicyTest) -> Result<Exit, Fa
         }
         None => Ok(Exit::Done),
     }
+}
+
+fn through_server(context: &Context) -> bool {
+    let account = context.args.account.as_deref().and_then(|name| context.settings.accounts.get_key_value(name));
+    let account =
+        account.map(|(name, account)| (name.as_str(), account)).or_else(|| context.settings.default_account());
+    account.is_some_and(|(name, account)| agent::server(&context.settings, name, account).is_ok_and(|at| at.is_some()))
 }
 
 /// Returns the address of a buddy, or the one that was given.
