@@ -2,6 +2,7 @@
 //!
 //! Which rule decides, and what a decision does, belongs to [`crate::presence`]; here is only what is written.
 
+mod put;
 mod rules;
 mod words;
 
@@ -25,6 +26,7 @@ use crate::presence::{
 };
 
 pub use self::{
+    put::RuleWords,
     rules::WrittenRule,
     words::{dates_words, parse_dates, parse_weekly, weekly_words},
 };

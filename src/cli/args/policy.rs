@@ -52,5 +52,9 @@ pub(in crate::cli) enum PolicyCommand {
     /// Tell the account's server who may see me; rules of other programs stay there
     Push,
     /// Take in what other programs told the server about who may see me
-    Pull,
+    Pull {
+        /// Take in the rules of other programs too, where the policy file has words for them
+        #[arg(long)]
+        all: bool,
+    },
 }

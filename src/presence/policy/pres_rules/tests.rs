@@ -252,3 +252,37 @@ fn what_a_server_may_not_heed_is_told_of_each_rule_that_lets_somebody_in() {
     assert_eq!(loose(&policy), expected);
     assert_eq!(expected[0].to_string(), "the server may show everything to those of rule partly");
 }
+
+#[test]
+fn what_is_not_known_of_another_programs_document_is_kept() {
+    let foreign = "<?xml version='1.0' encoding='UTF-8'?>
+<cr:ruleset xmlns:cr='urn:ietf:params:xml:ns:common-policy' xmlns:ocp='urn:oma:xml:xdm:common-policy' v:of='3' xmlns:v='urn:v'>
+\t<v:settings a = '1'>x &amp; y</v:settings>
+\t<cr:rule id='wp_prs_one_contact' v:shown='no'>
+\t\t<cr:conditions><ocp:external-list><ocp:entry anc='http://h/list'/></ocp:external-list></cr:conditions>
+\t\t<cr:actions><v:ring/></cr:actions><!-- ours, they said -->
+\t</cr:rule>
+\t<cr:rule/>
+</cr:ruleset>
+";
+    let partly = Rule { shown: Arc::new(Shown::reachability()), ..Rule::new("partly", Action::Allow) };
+    let policy = policy(Action::Ask, &[("eve@h", Action::Block)]).with_rules(vec![partly]);
+    let after = update(foreign.as_bytes(), &policy).unwrap();
+    let ours = ["block", "rule-partly", "default"].map(|id| format!("id=\"sippresence-{id}\""));
+    assert!(ours.iter().all(|id| after.contains(id)), "{after}");
+    // Without ours it is what it was, to the byte.
+    let mut without = after.clone();
+    while let Some(at) = without.find("<rule xmlns=") {
+        let end = at + without[at..].find("</rule>").unwrap() + "</rule>".len();
+        let start = without[..at].trim_end().len();
+        without.replace_range(start..end, "");
+    }
+    assert_eq!(without, foreign);
+    let read = read(after.as_bytes()).unwrap();
+    assert_eq!((read.others.rules.len(), read.rules.len(), &*read.not_understood), (2, 1, &[][..]));
+    let told: Vec<String> = read.others.not_understood.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["wp_prs_one_contact: {urn:oma:xml:xdm:common-policy}external-list", "wp_prs_one_contact: {urn:v}ring"]
+    );
+}
