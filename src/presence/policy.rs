@@ -312,7 +312,8 @@ impl Policy {
         if rule.unknown {
             Some(Unmet::UnknownCondition)
         } else if !rule.times.contain(moment.at, moment.local) {
-            Some(Unmet::OtherTime(rule.times.next_beginning(moment.at, &self.zone)))
+            // When it does is for those who ask why.
+            Some(Unmet::OtherTime(None))
         } else if !rule.holds_in(moment.sphere.as_deref()) {
             Some(Unmet::OtherSphere)
         } else if rule.action == Action::Allow && !self.is_sure(grade, concern) {
