@@ -6,7 +6,7 @@
 //!
 //! A server unites all rules that hold (RFC 4745 §10.2), while here a list goes before every rule, a rule before the default,
 //! and what is shown in place of our state before the truth. So whom one part of the policy gives less is left out of what
-//! gives more: see [`held_back`]. What common policy has no words for stands in elements of our own; others do not know
+//! gives more (`held_back.rs`). What common policy has no words for stands in elements of our own; others do not know
 //! them, and by the RFCs do not open for them. So another program may give less than we do, and never more.
 //!
 //! Reading never opens: a part that is not known grants nothing, a condition that is not known never holds, and a rule of
