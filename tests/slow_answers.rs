@@ -122,7 +122,7 @@ fn txn_16_a_late_answer_does_not_reach_the_next_request() {
 
 #[test]
 fn sec_13_the_table_of_answered_requests_is_bounded_and_forgets_the_oldest() {
-    const MOST: usize = 65_536;
+    const MOST: usize = 16_384;
     let mut slow = Slow::new();
     let request = |n: usize| OPTIONS.replace("z9hG4bKo1", &format!("z9hG4bK{n}")).replace("op-1", &n.to_string());
     let mut first = Vec::new();

@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::AgentError;
 use crate::{
-    client::{ClientBuilder, Host, OpenWhen, Policy, PortChoice, PresenceClient, Server, Timing, Uri, address},
-    config::{self, Account, ConfigError, Environment, Listen, Mode, OnExit, Paths, PolicyFile, Register, Settings},
+    client::{
+        Buddies, ClientBuilder, Host, OpenWhen, Policy, PortChoice, PresenceClient, Server, Timing, Uri, address,
+    },
+    config::{
+        self, Account, ConfigError, Environment, Listen, Mode, OnExit, Paths, PolicyFile, Register, Settings, buddies,
+    },
 };
 
 /// The configuration of an agent, and where it came from.
@@ -179,17 +183,30 @@ fn default_address(env: &Environment, first: Option<std::net::IpAddr>) -> String
     format!("sip:{}@{host}", crate::client::escape_user(&env.user))
 }
 
-/// Reads the policy file into a policy in force.
+/// Reads the policy file into a policy in force, with the groups of the buddy list that its rules are about.
 ///
 /// # Errors
-/// When the file cannot be read or says something that is no policy.
+/// When a file cannot be read or says something that is no policy: a list that nobody can read has no groups, and a rule
+/// that is to keep one out would let it in.
 pub fn load_policy(settings: &Settings, paths: &Paths) -> Result<Policy, ConfigError> {
-    Ok(policy_of(&PolicyFile::load(&paths.policy_file)?, settings.policy.require))
+    let file = PolicyFile::load(&paths.policy_file)?;
+    let buddies = groups_for(&file, paths)?;
+    Ok(policy_of(&file, settings.policy, &buddies))
 }
 
-pub(super) fn policy_of(file: &PolicyFile, require: config::Require) -> Policy {
-    let mut policy = Policy::new(file.default);
-    policy.require = match require {
+/// Reads the buddy list if a rule is about a group of it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn groups_for(file: &PolicyFile, paths: &Paths) -> Result<Buddies, ConfigError> {
+    let needs_groups = file.rules.iter().any(|rule| rule.groups().next().is_some());
+    if needs_groups { buddies::load(&paths.buddies_file) } else { Ok(Buddies::default()) }
+}
+
+pub(super) fn policy_of(file: &PolicyFile, how: config::Policy, buddies: &Buddies) -> Policy {
+    let mut policy = Policy::new(file.default).in_zone(file.zone.clone()).with_rules(file.rules(buddies));
+    policy.hide_unknown = how.hide_unknown;
+    policy.require = match how.require {
         config::Require::Address => crate::client::Require::Address,
         config::Require::Verified => crate::client::Require::Verified,
     };

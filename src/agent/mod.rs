@@ -23,6 +23,7 @@ mod once;
 mod opened;
 mod own;
 mod peers;
+mod policy;
 mod reload;
 mod requests;
 pub mod rules;
@@ -49,7 +50,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 pub use self::{
-    configured::{Configured, Place, builder, load_policy, server, timing},
+    configured::{Configured, Place, builder, groups_for, load_policy, server, timing},
     device::known as known_device,
     documents::{Documents, DocumentsError, Looked, Seen},
     login::{login, min_hash},
@@ -338,6 +339,8 @@ fn tasks(shared: &Arc<Shared>) -> JoinSet<()> {
     tasks.spawn(async move { this.list.keep_up().await });
     let this = Arc::clone(shared);
     tasks.spawn(async move { peers::keep_up(&this).await });
+    let this = Arc::clone(shared);
+    tasks.spawn(async move { policy::keep_up(&this).await });
     let this = Arc::clone(shared);
     tasks.spawn(async move { moving::follow(&this).await });
     let kept = Arc::clone(&shared.kept);

@@ -17,7 +17,7 @@ use super::{AgentError, kept::Kept, opened::Common, seat::Seat};
 use crate::{
     client::{
         Activity, ClientError, Clock, Hold, Holds, Lasts, Line, Linked, Now, Published, Sleeper, StatusArg,
-        TooManyHolds, WallSleeper,
+        TooManyHolds, WallSleeper, text,
     },
     config::{Account, parse_duration, parse_until},
 };
@@ -53,6 +53,8 @@ pub struct Wish<'a> {
     pub note: Option<String>,
     /// Names of RPID activities.
     pub activities: &'a [String],
+    /// The part of life that I am in, such as `work`: rules may go by it.
+    pub sphere: Option<&'a str>,
     /// How long it is held, as `45m`.
     pub length: Option<&'a str>,
     /// Until when it is held, as `17:30` or a timestamp.
@@ -300,6 +302,7 @@ fn read(wish: &Wish<'_>) -> Result<Published, OwnError> {
     let mut published = Published::new(chosen.status, Timestamp::now());
     published.note = wish.note.clone().or(chosen.note);
     published.activities = chosen.activities;
+    published.sphere = wish.sphere.map(text::clean_note).filter(|sphere| !sphere.is_empty());
     for name in wish.activities {
         let unknown = || OwnError::Wish(format!("unknown activity {name:?}: it is no RPID name, as `meeting` is"));
         published.activities.push(Activity::from_name(name).ok_or_else(unknown)?);

@@ -44,7 +44,7 @@ pub(super) async fn reload(shared: &Arc<Shared>) -> Reply {
     if let Err(error) = put_in_force(shared, &policy).await {
         return super::requests::refuse(&error);
     }
-    *lock(&shared.require) = now.settings.policy.require;
+    *lock(&shared.how) = now.settings.policy;
     if now.settings.hooks != lock(configured).settings.hooks {
         shared.hooks.send_replace(hooks_of(&now.settings));
     }

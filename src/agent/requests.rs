@@ -1,6 +1,7 @@
 //! What the agent does when it is asked.
 
 mod files;
+mod policy;
 mod status;
 mod streams;
 
@@ -105,9 +106,9 @@ impl Session {
         };
         match request {
             Request::Account { name } => self.choose(shared, &name),
-            Request::Set { status, note, activities, length, until, held } => {
+            Request::Set { status, note, activities, sphere, length, until, held } => {
                 let (activities, length, until) = (activities.as_slice(), length.as_deref(), until.as_deref());
-                let wish = Wish { status: &status, note, activities, length, until, held };
+                let wish = Wish { status: &status, note, activities, sphere: sphere.as_deref(), length, until, held };
                 let id = random_urn().trim_start_matches("urn:uuid:").to_owned();
                 let mut reply = Reply::ok();
                 for own in &own {
@@ -144,6 +145,10 @@ impl Session {
                 Err(error) => Reply::error(2, format!("the buddy list stays as it was: {error}")),
             },
             Request::Watchers { history } => self.watchers(shared, history).await,
+            Request::Policy { who, identity, at } => match own.as_slice() {
+                [own] => policy::judge(shared, own, &who, identity, at).await,
+                _ => Reply::error(2, "one account at a time: name it"),
+            },
             Request::Decide { who, list } => {
                 let reply = files::decide(shared, &who, list.as_deref()).await;
                 if list.is_none() && reply.is_ok() {

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use super::{Configured, Ended, Order, hooks::Hooks, kept::Kept, list::List, lock, news, own::Own, seat::Seat};
 use crate::{
-    client::PresenceClient,
+    client::{Policy, PresenceClient},
     config::{self, Paths},
 };
 
@@ -33,7 +33,12 @@ pub(super) struct Shared {
     pub(super) paths: Paths,
     /// None in a `demo`, which has no files to be read again.
     pub(super) configured: Option<StdMutex<Configured>>,
-    pub(super) require: StdMutex<config::Require>,
+    /// What the configuration says about the policy.
+    pub(super) how: StdMutex<config::Policy>,
+    /// The policy that was put in force last, once one was.
+    pub(super) policy: StdMutex<Option<Policy>>,
+    /// Why the policy file, as it is now, is not in force.
+    pub(super) policy_problem: StdMutex<Option<String>>,
     /// Held by whoever changes what the files say, or puts it in force.
     pub(super) deciding: Mutex<()>,
     /// Held by whoever tells the servers what the files say.
@@ -57,7 +62,7 @@ impl Shared {
         hooks: Option<Hooks>,
         orders: mpsc::Sender<Order>,
     ) -> Self {
-        let require = configured.as_ref().map(|configured| configured.settings.policy.require);
+        let how = configured.as_ref().map(|configured| configured.settings.policy);
         let kept = Arc::new(kept);
         let own = kept.seats().iter().map(|seat| Arc::new(Own::new(Arc::clone(seat), Arc::clone(&kept)))).collect();
         Self {
@@ -66,7 +71,9 @@ impl Shared {
             list,
             paths,
             configured: configured.map(StdMutex::new),
-            require: StdMutex::new(require.unwrap_or_default()),
+            how: StdMutex::new(how.unwrap_or_default()),
+            policy: StdMutex::default(),
+            policy_problem: StdMutex::default(),
             deciding: Mutex::default(),
             sharing: Mutex::default(),
             hooks: watch::Sender::new(hooks),

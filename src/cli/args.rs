@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) use self::{
     buddies::{Add, Buddies, BuddiesCommand, Export, Group, Import},
-    policy::{Policy, PolicyCommand},
+    policy::{Policy, PolicyCommand, Test as PolicyTest},
 };
 
 /// SIP presence for people who live in a terminal.
@@ -174,6 +174,9 @@ pub(super) struct Set {
     /// Add an activity, such as meeting
     #[arg(long, value_name = "NAME")]
     pub(super) activity: Vec<String>,
+    /// Say which part of life you are in, such as work or home; rules may go by it
+    #[arg(long, value_name = "NAME")]
+    pub(super) sphere: Option<String>,
     /// Hold it for this long, such as 45m or 1h30m; then what was before comes back
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, group = "hold")]
     pub(super) length: Option<Duration>,

@@ -29,6 +29,7 @@ pub(super) async fn set(context: &Context, args: &Set, until: Option<Timestamp>)
         status: &args.status,
         note: args.note.clone(),
         activities: &args.activity,
+        sphere: args.sphere.as_deref(),
         length: length.as_deref(),
         until: until.as_deref(),
         held: false,

@@ -1,4 +1,8 @@
-//! `policy`: who may see me, as other programs and the account's server have it.
+//! `policy`: who may see me, as the file says it, as somebody would see it, and as other programs and the account's server
+//! have it.
+
+mod show;
+mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -13,17 +17,19 @@ use crate::{
         load_policy,
         rules::{self, Pulled, Pushed},
     },
-    client::{pres_rules, text, xcap::Usage},
+    client::{policy, pres_rules, text, xcap::Usage},
     config::PolicyFile,
     control::Request,
 };
 
 /// Shows the policy to others, or takes in theirs.
 pub(super) async fn run(context: &Context, args: Policy) -> Result<Exit, Failed> {
-    match args.command {
+    match args.command.unwrap_or(PolicyCommand::Show) {
+        PolicyCommand::Show => show::run(context).await,
+        PolicyCommand::Test(args) => test::run(context, &args).await,
         PolicyCommand::Export { file } => export(context, file),
         PolicyCommand::Push => push(context, args.dry_run).await,
-        PolicyCommand::Pull => pull(context, args.dry_run).await,
+        PolicyCommand::Pull { all } => pull(context, args.dry_run, all).await,
     }
 }
 
@@ -49,8 +55,11 @@ async fn push(context: &Context, dry_run: bool) -> Result<Exit, Failed> {
         1 => format!("{would}1 change to the server's rules"),
         many => format!("{would}{many} changes to the server's rules"),
     });
-    if pushed.after.others > 0 {
-        let others = pushed.after.others;
+    for loose in pres_rules::loose(&policy) {
+        context.output.tell(&format!("note: {loose}"));
+    }
+    if !pushed.after.others.rules.is_empty() {
+        let others = pushed.after.others.rules.len();
         context.output.tell(&format!(
             "note: rules of other programs stay there ({others}) and may let in whom yours do not: the most generous rule wins"
         ));
@@ -72,6 +81,16 @@ fn differences(pushed: &Pushed) -> Vec<String> {
     let gone = before.listed.iter().filter(|(who, _)| !after.listed.contains_key(*who));
     lines.extend(gone.map(|(who, action)| format!("- {action} {}", text::visible(who))));
     lines.extend(before.unreadable.iter().map(|action| format!("~ {action}: the rule of that name is written anew")));
+    let rule_of = |rules: &[policy::Rule], id: &str| rules.iter().find(|rule| *rule.id == *id).cloned();
+    for rule in &after.rules {
+        match rule_of(&before.rules, &rule.id) {
+            Some(was) if was == *rule => {}
+            Some(_) => lines.push(format!("~ rule {}", text::visible(&rule.id))),
+            None => lines.push(format!("+ rule {}", text::visible(&rule.id))),
+        }
+    }
+    let gone = before.rules.iter().filter(|rule| rule_of(&after.rules, &rule.id).is_none());
+    lines.extend(gone.map(|rule| format!("- rule {}", text::visible(&rule.id))));
     if let (was, Some(now)) = (before.default, after.default)
         && was != Some(now)
     {
@@ -83,11 +102,12 @@ fn differences(pushed: &Pushed) -> Vec<String> {
     lines
 }
 
-async fn pull(context: &Context, dry_run: bool) -> Result<Exit, Failed> {
+async fn pull(context: &Context, dry_run: bool, all: bool) -> Result<Exit, Failed> {
     let mut documents = documents::open(context)?;
     let looked = documents::within(context, documents.look(Usage::PresRules)).await?;
     let here = PolicyFile::load(&context.paths.policy_file)?;
-    let pulled = rules::compare(&looked, &here)?;
+    let policy = load_policy(&context.settings, &context.paths)?;
+    let pulled = rules::compare(&looked, &here, &policy, all)?;
     if looked.found.is_none() {
         context.output.tell("the server has no rules of yours; `sippresence policy push` puts yours there");
     }
@@ -104,7 +124,8 @@ async fn pull(context: &Context, dry_run: bool) -> Result<Exit, Failed> {
     {
         looking::ask(&mut agent, &Request::Reload {}, context).await?;
     }
-    Ok(if pulled.unreadable.is_empty() { Exit::Done } else { Exit::Partly })
+    let is_all = pulled.unreadable.is_empty() && pulled.left.is_empty();
+    Ok(if is_all { Exit::Done } else { Exit::Partly })
 }
 
 fn tell(context: &Context, pulled: &Pulled, dry_run: bool) -> Result<(), output::Closed> {
@@ -117,6 +138,14 @@ fn tell(context: &Context, pulled: &Pulled, dry_run: bool) -> Result<(), output:
         });
     }
     lines.extend(pulled.default.map(|default| format!("everybody else: {default}")));
+    lines.extend(pulled.rules.iter().map(|change| {
+        let what = match (&change.now, &change.was) {
+            (None, _) => "gone",
+            (Some(_), None) => "new",
+            (Some(_), Some(_)) => "changed",
+        };
+        format!("rule {}: {what}", text::visible(&change.id))
+    }));
     if dry_run {
         output::print_bytes(lines.iter().map(|line| line.clone() + "\n").collect::<String>().as_bytes())?;
     } else {
@@ -135,9 +164,15 @@ fn tell(context: &Context, pulled: &Pulled, dry_run: bool) -> Result<(), output:
             "note: another program changed the rule sippresence-{action}; your own list stays as it is"
         ));
     }
-    if pulled.others > 0 {
-        let others = pulled.others;
-        context.output.tell(&format!("note: rules of other programs hold at the server alone ({others})"));
+    for left in &pulled.left {
+        context.output.tell(&format!("note: not taken in of rule {left}"));
+    }
+    if !pulled.others.is_empty() {
+        let others: Vec<_> = pulled.others.iter().map(|id| text::visible(id)).collect();
+        context.output.tell(&format!(
+            "note: rules of other programs hold at the server alone: {}; `policy pull --all` takes them in",
+            others.join(", ")
+        ));
     }
     let would = if dry_run { "would be: " } else { "" };
     context.output.tell(&match lines.len() {

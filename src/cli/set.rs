@@ -39,6 +39,7 @@ pub(super) async fn set(context: &Context, args: &Set) -> Result<Exit, Failed> {
         status: args.status.clone(),
         note: args.note.clone(),
         activities: args.activity.clone(),
+        sphere: args.sphere.clone(),
         length: args.length.map(format_duration),
         until: until.map(|until| until.timestamp().to_string()),
         held: args.held,

@@ -127,7 +127,7 @@ pub use crate::{
         Activity, FailureCode, Freshness, OpenWhen, PresenceEvent, PresenceInfo, PresenceStatus, PresentityState,
         buddy::{self, Buddies, Buddy},
         core::{
-            Inquiry, Link, Linked, Now, OwnPresence, Refused, Restored, SavedServing, SavedWatcher, Server,
+            Inquiry, Link, Linked, Now, OwnPresence, Preview, Refused, Restored, SavedServing, SavedWatcher, Server,
             Subscribing, WatchId, Watcher,
         },
         event::{
@@ -138,7 +138,7 @@ pub use crate::{
         history::{Person, Stand},
         holds::{Hold, Holds, Lasts, SavedHolds, TooManyHolds},
         pidf::Published,
-        policy::{Action, Policy, Require, pres_rules},
+        policy::{self, Action, JudgedRule, Judgement, Policy, Require, pres_rules},
         status::{Query, ShownStatus, StatusArg},
         text,
     },
@@ -359,6 +359,18 @@ impl PresenceClient {
     pub async fn set_peers(&self, peers: Vec<Peer>) -> Result<(), ClientError> {
         let secrets = login::secrets(peers, &self.home().default_host);
         self.ask(|reply| Command::SetPeers(secrets, reply)).await
+    }
+
+    /// Says what somebody would get at a time, and why, with an identity of that grade or of the best that a subscription
+    /// of it has; the document is our state as it is now.
+    pub async fn preview(
+        &self,
+        who: &str,
+        identity: Option<WatcherGrade>,
+        at: jiff::Timestamp,
+    ) -> Result<Preview, ClientError> {
+        let who = who.to_owned();
+        self.ask(|reply| Command::Preview(who, identity, at, reply)).await
     }
 
     /// Returns who watches us, and who wants to.

@@ -82,6 +82,11 @@ impl<'d> Section<'d> {
         Ok(())
     }
 
+    /// Says whether the file has `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, ..)| *name == key)
+    }
+
     /// Opens the table `key`.
     pub(super) fn section(&mut self, key: &'static str) -> Result<Self, ConfigError> {
         let Some(value) = self.find(key) else { return Ok(Self::new(self.source, self.path_of(key), None)) };

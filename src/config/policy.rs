@@ -2,8 +2,13 @@
 //!
 //! Which rule decides, and what a decision does, belongs to [`crate::presence`]; here is only what is written.
 
+mod put;
+mod rules;
+mod words;
+
 use std::{io, path::Path};
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Array, DocumentMut, Item, value};
 
@@ -15,7 +20,16 @@ use super::{
     private::{lock_folder_of, write_private},
     read::read_text,
 };
-use crate::presence::policy::Action;
+use crate::presence::{
+    buddy::Buddies,
+    policy::{Action, Rule},
+};
+
+pub use self::{
+    put::RuleWords,
+    rules::WrittenRule,
+    words::{dates_words, parse_dates, parse_weekly, weekly_words},
+};
 
 /// One of the lists of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,7 +77,7 @@ pub enum PolicyError {
 }
 
 /// What the file says; each address as `sip:user@host` with the host in lower case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyFile {
     /// What those get who are on no list.
     pub default: Action,
@@ -73,6 +87,17 @@ pub struct PolicyFile {
     pub polite_block: Vec<String>,
     /// Those who are refused.
     pub block: Vec<String>,
+    /// The time zone of the rules; that of the machine, if the file does not say.
+    pub zone: TimeZone,
+    /// The rules, in the order of the file.
+    pub rules: Vec<WrittenRule>,
+}
+
+impl Default for PolicyFile {
+    fn default() -> Self {
+        let (allow, polite_block, block, rules) = Default::default();
+        Self { default: Action::default(), allow, polite_block, block, zone: TimeZone::system(), rules }
+    }
 }
 
 impl PolicyFile {
@@ -92,8 +117,25 @@ impl PolicyFile {
                 self::list(value, |who| normalize(who).map_err(|error| error.to_string()))
             })?;
         }
+        root.read("timezone", &mut policy.zone, |value| parse_zone(self::text(value)?))?;
+        policy.rules = rules::read(&mut root, &policy.zone)?;
         root.finish(&[])?;
         Ok(policy)
+    }
+
+    /// Returns the rules, with the people of a buddy list in the places of its groups.
+    pub fn rules(&self, buddies: &Buddies) -> Vec<Rule> {
+        self.rules.iter().map(|rule| rule.rule(buddies)).collect()
+    }
+
+    /// Says in a line each which groups of the rules nobody is in: a slip of the pen, perhaps.
+    pub fn warnings(&self, buddies: &Buddies) -> Vec<String> {
+        let mut groups: Vec<&str> = self.rules.iter().flat_map(WrittenRule::groups).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups.retain(|group| buddies.group(group).is_none());
+        let dotted = |group: &str| if group.contains('.') { format!("; a domain is *@{group}") } else { String::new() };
+        groups.iter().map(|group| format!("a rule is about @{group}, which nobody is in{}", dotted(group))).collect()
     }
 
     /// Returns a list.
@@ -144,6 +186,14 @@ impl PolicyFile {
             List::Block => &mut self.block,
         }
     }
+}
+
+fn parse_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| {
+        format!(
+            "{name:?} is no time zone that this machine knows: write one such as \"Europe/Vienna\" (package tzdata)"
+        )
+    })
 }
 
 /// The beginning of a file that we make.

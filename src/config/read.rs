@@ -202,6 +202,7 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
 
     let mut s = root.section("policy")?;
     s.read("require", &mut settings.policy.require, word)?;
+    s.read("hide_unknown", &mut settings.policy.hide_unknown, flag)?;
     s.finish(known)?;
 
     let mut s = root.section("tls")?;

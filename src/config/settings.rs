@@ -243,10 +243,12 @@ impl Default for Watch {
 }
 
 /// `[policy]`; the rules themselves stand in `policy.toml`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// How sure of a watcher's identity allow rules must be.
     pub require: Require,
+    /// Whether those who are blocked get the answer that somebody gets who asks for a user who is not here.
+    pub hide_unknown: bool,
 }
 
 /// `[tls]`

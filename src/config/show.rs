@@ -63,7 +63,11 @@ impl Settings {
             let bound = tui.keys.iter().map(|(action, keys)| (action.as_str(), keys.as_str().into())).collect();
             section(&mut out, "tui.keys", bound);
         }
-        section(&mut out, "policy", vec![("require", policy.require.to_string().into())]);
+        section(
+            &mut out,
+            "policy",
+            vec![("require", policy.require.to_string().into()), ("hide_unknown", policy.hide_unknown.into())],
+        );
         let ca_file = tls.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let keys = vec![("ca_file", ca_file.into()), ("first_use", tls.first_use.to_string().into())];
         section(&mut out, "tls", keys);

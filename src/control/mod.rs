@@ -10,6 +10,7 @@ mod status;
 
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -17,7 +18,7 @@ pub use self::{
     listener::{ControlListener, Peer, lock},
     status::{AccountStatus, AgentStatus, StateFile},
 };
-pub use crate::client::{Buddy, Line, Traced, WatcherInfo};
+pub use crate::client::{Buddy, Judgement, Line, Traced, WatcherGrade, WatcherInfo};
 
 /// The version of this protocol; ends of different versions do not talk.
 pub const PROTOCOL: u32 = 1;
@@ -85,6 +86,9 @@ pub enum Request {
         /// Activities behind the status's own, by their RPID names.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         activities: Vec<String>,
+        /// The part of life that I am in, such as `work`; rules may go by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sphere: Option<String>,
         /// Hold it for this long, such as `45m`; what was set before comes back.
         #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
         length: Option<String>,
@@ -136,6 +140,17 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         history: bool,
     },
+    /// Say what somebody would get of me, and why.
+    Policy {
+        /// The address.
+        who: String,
+        /// How certain its identity is; as that of its subscription, else proven.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<WatcherGrade>,
+        /// When; now, if it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
     /// Put watchers on a list, or off all of them.
     Decide {
         /// Their addresses.
@@ -185,6 +200,9 @@ pub struct Reply {
     /// In answer to `watchers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watchers: Vec<WatcherInfo>,
+    /// In answer to `policy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Box<Judgement>>,
     /// In answer to `buddies`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buddies: Vec<Buddy>,

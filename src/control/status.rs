@@ -29,6 +29,9 @@ pub struct AgentStatus {
     /// What outlives it; none if `agent.persist` is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateFile>,
+    /// Why the policy file, as it is now, is not in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_problem: Option<String>,
     /// How many watch us.
     pub active: usize,
     /// How many wait for our approval.

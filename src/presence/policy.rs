@@ -7,6 +7,7 @@
 
 mod explain;
 mod filter;
+mod judgement;
 pub mod pres_rules;
 mod rule;
 mod shown;
@@ -30,6 +31,7 @@ use self::rule::{Concern, host_of};
 pub use self::{
     explain::{Explained, Reason, Unmet},
     filter::filter,
+    judgement::{JudgedPart, JudgedRule, Judgement, shown_words},
     rule::{Except, Instead, Rule, Who},
     shown::{Detail, Pick, Select, Shown, UserInputShown},
     times::{Dates, Times, Weekly},
@@ -133,6 +135,8 @@ pub struct Policy {
     pub default: Action,
     /// How sure an allow rule must be of a person.
     pub require: Require,
+    /// Whether whoever asks for a user who is not here gets the answer of somebody who is blocked (POL-14).
+    pub hide_unknown: bool,
     zone: TimeZone,
     listed: HashMap<String, Action>,
     /// How many entries of the lists that let in, or seem to, name each numeric address.
@@ -157,6 +161,7 @@ impl Default for Policy {
         Self {
             default: Action::default(),
             require: Require::default(),
+            hide_unknown: false,
             zone: TimeZone::UTC,
             listed: HashMap::new(),
             vouched: HashMap::new(),
@@ -307,7 +312,8 @@ impl Policy {
         if rule.unknown {
             Some(Unmet::UnknownCondition)
         } else if !rule.times.contain(moment.at, moment.local) {
-            Some(Unmet::OtherTime(rule.times.next_beginning(moment.at, &self.zone)))
+            // When it does is for those who ask why.
+            Some(Unmet::OtherTime(None))
         } else if !rule.holds_in(moment.sphere.as_deref()) {
             Some(Unmet::OtherSphere)
         } else if rule.action == Action::Allow && !self.is_sure(grade, concern) {

@@ -194,6 +194,7 @@ fn set(layer: &Layer, activities: &[Activity]) -> Request {
         status,
         note: layer.note.clone(),
         activities: activities.iter().map(|activity| activity.name().to_owned()).collect(),
+        sphere: None,
         length: None,
         until: layer.until.map(|until| until.to_string()),
         held: false,

@@ -157,7 +157,15 @@ pub(super) fn request(status: &str, note: Option<&str>, how_long: &str, now: &Zo
         }
     }
     let note = note.map(str::to_owned);
-    Ok(Request::Set { status: status.to_owned(), note, activities: Vec::new(), length, until, held: false })
+    Ok(Request::Set {
+        status: status.to_owned(),
+        note,
+        activities: Vec::new(),
+        sphere: None,
+        length,
+        until,
+        held: false,
+    })
 }
 
 /// The fields of somebody on the list.

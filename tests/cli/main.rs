@@ -14,6 +14,7 @@ mod hostile;
 mod looking;
 mod manual;
 mod own;
+mod policy;
 mod progress;
 mod proving;
 mod raw;

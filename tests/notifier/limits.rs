@@ -2,7 +2,17 @@
 
 use std::net::SocketAddr;
 
-use sippresence::presence::{PresenceStatus, policy::Action};
+use sippresence::{
+    presence::{
+        PresenceStatus,
+        core::{Input, Outbox, Vouched},
+        policy::Action,
+    },
+    sip::{
+        effect::Effect,
+        transport::{ConnId, Flow, Transport},
+    },
+};
 
 use crate::{
     bob, bob_with,
@@ -182,6 +192,60 @@ fn not_27_twenty_unproven_for_one_source_and_any_number_of_proven_ones() {
         script.subscribe_established(&Ask { user: "u", call_id: format!("c{n}"), ..Ask::from(source(n)) });
     }
     assert_eq!(script.core.served(), (50, 0));
+}
+
+/// Subscribes over a connection whose other end has proved to speak for a domain; returns what is sent.
+fn verified(script: &mut Script, n: u64) -> Vec<String> {
+    let remote: SocketAddr = "192.0.2.50:5061".parse().unwrap();
+    let local = BOB.parse().unwrap();
+    let (conn, transport) = (ConnId::accepted(n), Transport::Tls);
+    let flow = Flow { local, remote, transport, conn: Some(conn) };
+    let text = Ask { user: "boss", call_id: format!("v{n}"), ..Ask::from(remote) }.text();
+    let text = text.replace("SIP/2.0/UDP", "SIP/2.0/TLS").replace("@192.0.2.50>;tag", "@boss.example>;tag");
+    let vouched = Vouched { domains: vec!["boss.example".into()], presentities: Vec::new() };
+    let (now, mut out) = (script.now(), Outbox::default());
+    script.core.handle(Input::Opened(flow), now, &mut out);
+    script.core.handle(Input::Vouched { conn, vouched }, now, &mut out);
+    script.core.handle(Input::Data { conn, bytes: text.replace('\n', "\r\n").as_bytes() }, now, &mut out);
+    while script.core.wants_pump() {
+        script.core.pump(64, now, &mut out);
+    }
+    let sent = out.effects.iter().filter_map(|effect| match effect {
+        Effect::Send { packet, .. } | Effect::Write { packet, .. } => {
+            Some(String::from_utf8_lossy(&packet.to_vec()).into_owned())
+        }
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn not_27_at_the_limit_who_proved_its_name_goes_before_who_has_waited_longest_for_a_decision() {
+    let mut config = config("bob", BOB);
+    config.max_subscriptions = 3;
+    config.policy = policy(&[("friend@10.0.0.1", Action::Allow), ("boss@boss.example", Action::Allow)]);
+    config.policy.default = Action::Ask;
+    let mut script = Script::new(config);
+    script.publish(PresenceStatus::Available, None);
+    for n in 1..4 {
+        let user = if n == 1 { "friend" } else { "stranger" };
+        let ask = Ask { user, ..Ask::from(at(n)) };
+        script.send_from(ask.from, &ask.text());
+        while let Some(msg) = script.take().into_iter().find(|msg| msg.code().is_none()) {
+            script.answer(&msg, "200 OK");
+        }
+        script.advance(secs(10));
+    }
+    assert_eq!(script.core.served(), (3, 0));
+    let first = verified(&mut script, 1);
+    assert!(first.iter().any(|text| text.starts_with("SIP/2.0 200")), "{first:?}");
+    let given_up = first.iter().find(|text| text.contains("reason=probation")).unwrap();
+    assert!(given_up.starts_with("NOTIFY sip:alice@10.0.0.2:5060 "), "the one that has waited longest: {given_up}");
+    assert!(verified(&mut script, 2).iter().any(|text| text.starts_with("SIP/2.0 200")));
+    // Those who are let in stay, whoever comes.
+    let third = verified(&mut script, 3);
+    assert!(third.iter().any(|text| text.starts_with("SIP/2.0 503")), "{third:?}");
+    assert_eq!(script.core.served(), (3, 0));
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("sipp::is_notified_refreshes_and_leaves_over_udp", watches_over_udp),
     ("sipp::is_notified_refreshes_and_leaves_over_tcp", watches_over_tcp),
     ("sipp::gets_the_document_once_its_address_answered_and_is_forgotten_with_481", unproven),
+    ("sipp::pol_03_cannot_tell_a_polite_block_from_an_offline_user", cannot_tell),
     ("sipp::is_watched_until_it_refuses", notifies),
     ("sipp::aut_01_and_03_verifies_our_password_and_refuses_another", challenges),
     ("sipp::aut_12_its_realm_is_kept_over_a_restart_and_no_other_is_answered", realm_is_kept),
@@ -76,6 +77,50 @@ fn unproven(peer: &Peer) {
         "" => Ok(()),
         watchers => Err(watchers.to_owned()),
     });
+}
+
+/// What a stranger gets who watches, asks again and leaves: each message as it came, without what differs every time.
+fn received(peer: &Peer, agent: &Agent) -> Vec<String> {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/scenarios");
+    let scenario = std::fs::read_to_string(scenarios.join("watcher.xml")).unwrap();
+    // Whatever the document says is right.
+    let lenient: Vec<&str> = scenario.lines().filter(|line| !line.contains("&lt;basic&gt;")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stranger.xml");
+    std::fs::write(&file, lenient.join("\n")).unwrap();
+    let mut sipp = Sipp::play(peer, file.to_str().unwrap(), "u1", free_port(), Some(agent.port));
+    let trace = sipp.folder.path().join("messages");
+    let status = sipp.process.wait();
+    let trace = std::fs::read_to_string(trace).unwrap_or_default();
+    assert!(status.success(), "{status} {trace}");
+    let plain = |line: &str| match line.split_once(':') {
+        Some(("Via" | "Call-ID" | "From" | "To", _)) => String::new(),
+        Some(("Subscription-State" | "Expires", _)) => line.chars().filter(|c| !c.is_ascii_digit()).collect(),
+        // Where it watches from is another port each time.
+        _ if line.starts_with("NOTIFY ") => "NOTIFY".to_owned(),
+        _ => line.split("<timestamp>").next().unwrap_or_default().to_owned(),
+    };
+    let messages = trace.split("message received [").skip(1);
+    messages
+        .map(|message| {
+            // Up to the line of dashes before the next one.
+            let message = message.split("-----------------------------------------------").next().unwrap_or_default();
+            message.lines().map(plain).collect::<Vec<_>>().join("\n")
+        })
+        .collect()
+}
+
+fn cannot_tell(peer: &Peer) {
+    let agent = Agent::start("allow = [\"bob@127.0.0.1\"]\n");
+    agent.set("offline");
+    let offline = received(peer, &agent);
+    agent.set("busy");
+    agent.home.run(&["watchers", "polite-block", "bob@127.0.0.1"]);
+    let blocked = received(peer, &agent);
+    // 200 and NOTIFY for each of three SUBSCRIBEs, and a 481 behind the end; each with its length.
+    assert_eq!(offline.len(), 7, "{offline:#?}");
+    assert_eq!(blocked, offline);
+    assert_eq!(blocked.iter().filter(|message| message.contains("<basic>closed</basic>")).count(), 3, "{blocked:#?}");
 }
 
 fn refused(peer: &Peer) {

@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("kamailio::pol_15_obeys_what_is_decided_about_live_watchers", decides),
     ("kamailio::pol_17_obeys_rules_that_were_pushed_without_an_agent", pushes),
     ("kamailio::keeps_rules_that_were_not_seen_and_they_are_pulled", pulls),
+    ("kamailio::pol_17_takes_rules_and_they_are_pulled_when_another_program_changed_them", shares_rules),
     ("kamailio::keeps_the_list_under_tls_whose_authority_is_known", shares_by_tls),
 ];
 
@@ -347,7 +348,11 @@ fn pulls(peer: &Peer) {
     let (code, _, err) = ended(&here, &["policy", "pull"]);
     assert_eq!(
         (code, err.as_str()),
-        (0, "note: rules of other programs hold at the server alone (1)\nnothing to take in\n")
+        (
+            0,
+            "note: rules of other programs hold at the server alone: phone; `policy pull --all` takes them in\n\
+             nothing to take in\n"
+        )
     );
     let (code, _, err) = ended(&here, &["policy", "push"]);
     assert_eq!(code, 0, "{err}");
@@ -364,4 +369,57 @@ fn pulls(peer: &Peer) {
     let (code, _, err) = ended(&here, &["policy", "pull"]);
     assert_eq!(code, 0, "{err}");
     assert_eq!(policy(&here), "# mine\nallow = [] # a friend\nblock = [\"sip:carol@sip.test\"]\n");
+}
+
+fn shares_rules(peer: &Peer) {
+    let server = Kamailio::start(peer, WITH_XCAP);
+    let (alice, bob, carol) = (home(&server, "alice"), home(&server, "bob"), home(&server, "carol"));
+    alice.run(&["--no-agent", "set", "busy", "--note", "meeting"]);
+    alice.write(
+        "policy.toml",
+        "# mine\nblock = [\"carol@sip.test\"]\n\n[[rule]] # here\nid = \"home\"\nwho = [\"*@sip.test\"] # all\naction = \
+         \"allow\"\nshow = [\"status\"]\n",
+    );
+    let (code, out, err) = ended(&alice, &["policy", "push", "--dry-run"]);
+    assert_eq!((code, out.as_str()), (0, "+ block sip:carol@sip.test\n+ rule home\n~ ask everybody else\n"), "{err}");
+    let (code, _, err) = ended(&alice, &["policy", "push"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            0,
+            "3 changes to the server's rules\nnote: the server may show everything to those of rule home\n\
+             note: the server may show everything to other domains than rule home names\n"
+        )
+    );
+    // The list comes before the rule there too; and what the rule shows is not heeded, as was told.
+    let (mut to_bob, mut to_carol) = (watch(&bob, "alice"), watch(&carol, "alice"));
+    to_bob.line("the rule lets in", |line| line["freshness"] == "fresh" && line["note"] == "meeting");
+    to_carol.line("the list refuses", |line| line["freshness"] == "rejected");
+
+    // Another program changes ours, and has one of its own.
+    let other = Other { server: &server, user: "alice" };
+    let rules = other.get("pres-rules").body;
+    let theirs = "<rule id=\"theirs\"><conditions><identity><one id=\"sip:dave@sip.test\"/></identity></conditions><actions>\
+                  <p:sub-handling xmlns:p=\"urn:ietf:params:xml:ns:pres-rules\">polite-block</p:sub-handling></actions></rule>\
+                  <rule id=\"odd\"><conditions><x:when xmlns:x=\"urn:x\"/></conditions></rule>\n</ruleset>";
+    let changed = rules.replace("<sp:provide-status>true", "<sp:provide-status>false").replace("</ruleset>", theirs);
+    other.put("pres-rules", &changed);
+    assert_eq!(ended(&alice, &["policy", "push"]).0, 12);
+    let (code, _, err) = ended(&alice, &["policy", "pull", "--all"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            10,
+            "rule home: changed\nrule theirs: new\nnote: not taken in of rule odd: {urn:x}when\n2 changes to your policy\n"
+        )
+    );
+    let policy = std::fs::read_to_string(alice.path("config/sippresence/policy.toml")).unwrap();
+    assert_eq!(
+        policy,
+        "# mine\nblock = [\"carol@sip.test\"]\n\n[[rule]] # here\nid = \"home\"\nwho = [\"*@sip.test\"] # all\naction = \
+         \"allow\"\nshow = []\n\n[[rule]]\nid = \"theirs\"\nwho = [\"dave@sip.test\"]\naction = \"polite-block\"\n"
+    );
+    assert_eq!(ended(&alice, &["policy", "push"]).0, 0);
+    let after = other.get("pres-rules").body;
+    assert!(after.contains(theirs) && after.contains("id=\"sippresence-rule-theirs\""), "{after}");
 }

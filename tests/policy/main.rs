@@ -78,6 +78,25 @@ fn pol_02_each_action_has_its_answer() {
 }
 
 #[test]
+fn pol_14_a_user_who_is_not_here_and_one_who_blocks_answer_alike_if_that_is_wanted() {
+    let answer = |hide_unknown, target| {
+        let mut config = config("bob", BOB);
+        config.policy = policy(&[("alice@192.0.2.10", Action::Block)]);
+        config.policy.hide_unknown = hide_unknown;
+        let mut script = Script::new(config);
+        script.send(&Ask { target, ..Ask::default() }.text());
+        let answer = script.expect("SIP/2.0");
+        script.nothing();
+        let lines = answer.text.lines().filter(|line| !line.starts_with("To: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (here, nobody) = ("sip:bob@192.0.2.20", "sip:nobody@192.0.2.20");
+    assert_eq!(answer(true, here), answer(true, nobody));
+    assert_eq!(answer(false, here)[0], "SIP/2.0 403 Forbidden");
+    assert_eq!(answer(false, nobody)[0], "SIP/2.0 404 Not Found");
+}
+
+#[test]
 fn pol_15_a_policy_change_reaches_live_subscriptions() {
     let mut script = bob_with(&[]);
     subscribed(&mut script, &Ask::default());

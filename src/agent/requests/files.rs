@@ -2,7 +2,10 @@
 
 use super::{Shared, refuse};
 use crate::{
-    agent::{configured::policy_of, lock, rules},
+    agent::{
+        configured::{groups_for, policy_of},
+        lock, rules,
+    },
     client::{ClientError, Policy},
     config::{List, PolicyFile, identity::normalize},
     control::Reply,
@@ -24,25 +27,27 @@ pub(super) async fn decide(shared: &Shared, who: &[String], list: Option<&str>) 
             Err(error) => return Reply::error(2, error.to_string()),
         }
     }
-    let path = shared.paths.policy_file.clone();
+    let paths = shared.paths.clone();
     // The file that was written last is put in force last.
     let deciding = shared.deciding.lock().await;
     let written = tokio::task::spawn_blocking(move || {
-        let mut file = PolicyFile::load(&path).map_err(|error| error.to_string())?;
+        let path = &paths.policy_file;
+        let mut file = PolicyFile::load(path).map_err(|error| error.to_string())?;
         for name in names {
             file = match list {
-                Some(list) => PolicyFile::set(&path, &name, list),
-                None => PolicyFile::forget(&path, &name),
+                Some(list) => PolicyFile::set(path, &name, list),
+                None => PolicyFile::forget(path, &name),
             }
             .map_err(|error| error.to_string())?;
         }
-        Ok::<_, String>(file)
+        let buddies = groups_for(&file, &paths).map_err(|error| error.to_string())?;
+        Ok::<_, String>((file, buddies))
     })
     .await;
     match written {
-        Ok(Ok(file)) => {
-            let require = *lock(&shared.require);
-            if let Err(error) = put_in_force(shared, &policy_of(&file, require)).await {
+        Ok(Ok((file, buddies))) => {
+            let how = *lock(&shared.how);
+            if let Err(error) = put_in_force(shared, &policy_of(&file, how, &buddies)).await {
                 return refuse(&error);
             }
         }
@@ -66,5 +71,7 @@ pub(in crate::agent) async fn put_in_force(shared: &Shared, policy: &Policy) -> 
     for seat in shared.kept.seats().iter() {
         seat.client().await.set_policy(policy.clone()).await?;
     }
+    *lock(&shared.policy) = Some(policy.clone());
+    *lock(&shared.policy_problem) = None;
     Ok(())
 }

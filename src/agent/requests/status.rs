@@ -39,6 +39,7 @@ pub(in crate::agent) async fn status(shared: &Shared) -> Reply {
         config: shared.paths.config_file.clone(),
         log: shared.configured.as_ref().and_then(|configured| lock(configured).log.clone()),
         state: shared.kept.file.as_ref().map(Keeper::health),
+        policy_problem: lock(&shared.policy_problem).clone(),
         active,
         pending,
     };

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
@@ -15,8 +16,10 @@ use super::{
 use crate::{
     presence::{
         core::{
-            Input, Inquiry, Key, Linked, Now, OwnPresence, Refused, SavedServing, Server, Subscribing, WatchId, Watcher,
+            Input, Inquiry, Key, Linked, Now, OwnPresence, Preview, Refused, SavedServing, Server, Subscribing,
+            WatchId, Watcher,
         },
+        event::WatcherGrade,
         history::Person,
     },
     sip::{probe, uri::Uri},
@@ -49,6 +52,7 @@ pub(in crate::client) enum Command {
     Decide(String, Option<Action>, oneshot::Sender<()>),
     SetPolicy(Policy, oneshot::Sender<()>),
     SetPeers(Secrets, oneshot::Sender<()>),
+    Preview(String, Option<WatcherGrade>, Timestamp, oneshot::Sender<Preview>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
     WatcherHistory(oneshot::Sender<Vec<Person>>),
     ForgetWatcher(String, oneshot::Sender<()>),
@@ -134,6 +138,9 @@ impl Driver {
                 let accounts = self.core.set_peers(&uris_of(&secrets), now, &mut self.out);
                 self.share(accounts, secrets);
                 let _ = reply.send(());
+            }
+            Command::Preview(who, grade, at, reply) => {
+                let _ = reply.send(self.core.preview(&who, grade, at));
             }
             Command::Watchers(reply) => {
                 let _ = reply.send(self.core.watchers());

@@ -19,7 +19,7 @@ use crate::{
         endpoint::ServerId,
         events::{
             User,
-            notifier::{Ending, Notifier, NotifierConfig, Report, ServedId, Subscribe, Verdict, View},
+            notifier::{Ending, Notifier, NotifierConfig, Rank, Report, ServedId, Subscribe, Verdict, View},
         },
         message::Message,
         time::Instant,
@@ -194,7 +194,7 @@ impl Core {
                 let verdict = Verdict::Active(view);
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                 let notifier = &mut self.informing.notifier;
-                if let Some(id) = notifier.admit(request, flow, message, &initial, verdict, true, &mut step) {
+                if let Some(id) = notifier.admit(request, flow, message, &initial, verdict, Rank::Proven, &mut step) {
                     self.informing.by_served.insert(id, view);
                 }
             }

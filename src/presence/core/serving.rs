@@ -19,7 +19,7 @@ use crate::{
     sip::{
         effect::{Effect, QueryId},
         endpoint::ServerId,
-        events::notifier::{Ending, Report, ServedId, Subscribe, Verdict},
+        events::notifier::{Ending, Rank, Report, ServedId, Subscribe, Verdict},
         locate::Question,
         message::Message,
         time::Instant,
@@ -114,7 +114,8 @@ impl Core {
             }
             Subscribe::Initial(mut initial) => {
                 if !self.is_me(&initial.target) {
-                    self.endpoint.respond_with(request, flow, message, 404, now.at, &mut out.effects, |_| {});
+                    let code = if self.config.policy.hide_unknown { 403 } else { 404 };
+                    self.endpoint.respond_with(request, flow, message, code, now.at, &mut out.effects, |_| {});
                     return;
                 }
                 let call_id = message.call_id().unwrap_or_default();
@@ -152,7 +153,12 @@ impl Core {
                 let verdict = self.judge(&mut entry, now);
                 log(&entry, verdict, proven);
                 let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
-                let admitted = self.notifier.admit(request, flow, message, &initial, verdict, proven, &mut step);
+                let rank = match entry.grade {
+                    _ if !proven => Rank::Unproven,
+                    WatcherGrade::Verified => Rank::Verified,
+                    WatcherGrade::Address | WatcherGrade::Claimed => Rank::Proven,
+                };
+                let admitted = self.notifier.admit(request, flow, message, &initial, verdict, rank, &mut step);
                 // Who had to give way may have left the very id.
                 self.follow_watchers(now, out);
                 if let Some(id) = admitted {

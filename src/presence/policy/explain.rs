@@ -55,7 +55,10 @@ impl Policy {
         let named = (!is_anonymous(&who)).then_some(who.as_str());
         let reason = |rule: &Rule| Reason {
             rule: Arc::clone(&rule.id),
-            unmet: self.unmet(rule, named, grade, moment),
+            unmet: match self.unmet(rule, named, grade, moment) {
+                Some(Unmet::OtherTime(_)) => Some(Unmet::OtherTime(rule.times.next_beginning(moment.at, self.zone()))),
+                other => other,
+            },
             action: rule.action,
             shown: Arc::clone(&rule.shown),
             instead: rule.instead.clone(),

@@ -224,7 +224,7 @@ impl Shown {
 }
 
 impl Select {
-    fn unite(&mut self, other: &Self) {
+    pub(super) fn unite(&mut self, other: &Self) {
         match (&mut *self, other) {
             (Self::Only(own), Self::Only(other)) => own.extend(other.iter().cloned()),
             (Self::Only(_), Self::All) => *self = Self::All,

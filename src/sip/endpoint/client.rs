@@ -21,7 +21,7 @@ use crate::sip::{
     ids::Token,
     locate::{Answer, PeerIdentity, Plan, Search, Step, Target},
     message::Message,
-    slab::Slab,
+    slab::{Slab, give_back},
     time::Instant,
     transaction::{ClientTimer, ClientTransaction, Resends},
     transport::{ConnId, Flow, Packet, Transport},
@@ -35,6 +35,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 const DATAGRAM_ONLY_FOR: Duration = Duration::from_mins(10);
 /// How many such peers are remembered at most.
 const MAX_DATAGRAM_ONLY: usize = 1024;
+/// How many requests to addresses that nobody has proved to be there may wait for an answer.
+const MAX_UNPROVEN: usize = 2048;
 /// What Via and Contact add to a request at most, the Contact's user part left out.
 const ADDED_AT_MOST: usize = 180;
 
@@ -95,11 +97,19 @@ pub(super) struct Clients<U> {
     by_query: HashMap<QueryId, (u32, usize)>,
     /// UDP transactions by where they go, to fail them when the system reports the port closed.
     by_remote: BTreeSet<(SocketAddr, u32)>,
+    /// Those that go to addresses which nobody has proved to be there, the oldest first, by their branches.
+    unproven: VecDeque<Token>,
 }
 
 impl<U> Default for Clients<U> {
     fn default() -> Self {
-        Self { slab: Slab::default(), by_branch: HashMap::new(), by_query: HashMap::new(), by_remote: BTreeSet::new() }
+        Self {
+            slab: Slab::default(),
+            by_branch: HashMap::new(),
+            by_query: HashMap::new(),
+            by_remote: BTreeSet::new(),
+            unproven: VecDeque::new(),
+        }
     }
 }
 
@@ -199,6 +209,9 @@ impl<U: Copy> Endpoint<U> {
             auth: account.map(|account| Box::new(Proof::new(account, last))),
         };
         let id = self.clients.insert(client);
+        if resends != Resends::Normal {
+            self.bound_unproven(branch);
+        }
         match plan {
             Plan::Address(target) => {
                 if let Some(client) = self.clients.slab.get_mut(id) {
@@ -211,6 +224,18 @@ impl<U: Copy> Endpoint<U> {
                 self.arm(id, now + RESOLVE_WITHIN);
                 self.look_up(id, search, out);
             }
+        }
+    }
+
+    /// However many strangers ask, only so many requests to them wait for an answer: of the oldest, which most likely
+    /// nobody gets, nothing more is heard (SEC-02).
+    fn bound_unproven(&mut self, branch: Token) {
+        self.clients.unproven.push_back(branch);
+        if self.clients.unproven.len() > MAX_UNPROVEN
+            && let Some(oldest) = self.clients.unproven.pop_front()
+            && let Some(id) = self.clients.by_branch.get(&oldest).copied()
+        {
+            self.forget_client(id);
         }
     }
 
@@ -529,6 +554,7 @@ impl<U: Copy> Endpoint<U> {
         self.release(id);
         let client = self.clients.slab.remove(id)?;
         self.clients.by_branch.remove(&client.branch);
+        give_back(&mut self.clients.by_branch);
         Some(client)
     }
 

@@ -7,14 +7,14 @@ use crate::sip::{
     header::Name,
     ids::MAGIC_COOKIE,
     message::Message,
-    slab::Slab,
+    slab::{Slab, give_back},
     time::{Instant, Timers},
     transaction::Timing,
     transport::{Flow, Packet, Transport},
 };
 
 /// How many answered requests are remembered at most; the oldest are forgotten first.
-const MAX_SERVERS: usize = 65_536;
+const MAX_SERVERS: usize = 16_384;
 
 /// Names a request that waits for its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,6 +147,8 @@ impl Servers {
         if let Some(merge) = server.merge {
             self.by_merge.remove(&merge);
         }
+        give_back(&mut self.by_key);
+        give_back(&mut self.by_merge);
     }
 
     fn forget_oldest(&mut self, timers: &mut Timers<Timer>) {

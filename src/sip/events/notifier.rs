@@ -32,7 +32,7 @@ use crate::sip::{
     transport::ConnId,
 };
 
-pub use admission::{Initial, Subscribe};
+pub use admission::{Initial, Rank, Subscribe};
 pub use saved::{NotRestored, Revived, SEQ_JUMP, SavedSubscription, Telling};
 
 /// Names one subscription that we serve.
@@ -222,6 +222,8 @@ pub struct Notifier {
     by_tag: HashMap<Token, u32>,
     /// Active ones by what they see, to mark them when it changes.
     by_view: BTreeSet<(View, u32)>,
+    /// Proven ones that wait for a decision, by when they give up: who has waited longest comes first.
+    waiting: BTreeSet<(Instant, u32)>,
     per_watcher: HashMap<Box<str>, u32>,
     proofs: Proofs,
     urgent: VecDeque<u32>,
@@ -244,6 +246,7 @@ impl Notifier {
             slab: Slab::default(),
             by_tag: HashMap::new(),
             by_view: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             per_watcher: HashMap::new(),
             proofs: Proofs::default(),
             urgent: VecDeque::new(),
@@ -332,9 +335,24 @@ impl Notifier {
         if let Verdict::Active(view) = verdict {
             self.by_view.insert((view, id));
         }
+        if let Some(at) = served.gives_up_at {
+            self.waiting.remove(&(at, id));
+        }
         let pending = verdict == Verdict::Pending;
         served.gives_up_at = pending.then(|| served.gives_up_at.unwrap_or(now + GIVE_UP_AFTER));
+        self.note_waiting(id);
         self.rearm(id);
+    }
+
+    /// Takes note of whether a subscription is one of those that wait for a decision.
+    fn note_waiting(&mut self, id: u32) {
+        let Some(served) = self.slab.get_mut(id) else { return };
+        let Some(at) = served.gives_up_at else { return };
+        if served.is_lasting() && !matches!(served.owed, Owed::Last(_)) {
+            self.waiting.insert((at, id));
+        } else {
+            self.waiting.remove(&(at, id));
+        }
     }
 
     /// We go offline: everyone is told so, in the form that their state allows (NOT-23).
@@ -402,6 +420,7 @@ impl Notifier {
         let ends = matches!(owed, Owed::Last(_)) && !matches!(served.owed, Owed::Last(_));
         self.unsaved |= ends && served.is_lasting();
         served.owed = served.owed.max(owed);
+        self.note_waiting(id);
         self.enqueue(id, now);
     }
 
@@ -435,6 +454,9 @@ impl Notifier {
     fn remove(&mut self, id: u32, ending: Ending) {
         let Some(mut served) = self.slab.remove(id) else { return };
         self.timers.cancel(&mut served.timer, id);
+        if let Some(at) = served.gives_up_at {
+            self.waiting.remove(&(at, id));
+        }
         self.by_tag.remove(&served.dialog.local_tag);
         if let Verdict::Active(view) = served.verdict {
             self.by_view.remove(&(view, id));

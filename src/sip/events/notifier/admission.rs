@@ -43,6 +43,17 @@ pub struct Initial<'a> {
     pub notify_to: Option<SocketAddr>,
 }
 
+/// How far somebody has shown to be who it says, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Nobody knows whether the address that it came from is its own.
+    Unproven,
+    /// The address is its own.
+    Proven,
+    /// So is the name.
+    Verified,
+}
+
 /// An answer other than 200.
 #[derive(Debug)]
 struct Refusal {
@@ -155,12 +166,13 @@ impl Notifier {
         message: &Message<'_>,
         initial: &Initial<'_>,
         verdict: Verdict,
-        proven: bool,
+        rank: Rank,
         step: &mut Step<'_>,
     ) -> Option<ServedId> {
+        let proven = rank >= Rank::Proven;
         let refusal = match verdict {
             Verdict::Refuse(code) => Some(Refusal::plain(code)),
-            Verdict::Pending | Verdict::Active(_) => self.make_room(flow, initial, proven, step).err(),
+            Verdict::Pending | Verdict::Active(_) => self.make_room(flow, initial, rank, step).err(),
         };
         if let Some(refusal) = refusal {
             refuse(request, flow, message, &refusal, step);
@@ -220,15 +232,9 @@ impl Notifier {
     }
 
     /// NOT-27: limits, and who has to give way.
-    fn make_room(
-        &mut self,
-        flow: Flow,
-        initial: &Initial<'_>,
-        proven: bool,
-        step: &mut Step<'_>,
-    ) -> Result<(), Refusal> {
+    fn make_room(&mut self, flow: Flow, initial: &Initial<'_>, rank: Rank, step: &mut Step<'_>) -> Result<(), Refusal> {
         let busy = || Refusal { code: 503, header: Some((Name::RetryAfter, super::RETRY_AFTER.to_string())) };
-        if !proven {
+        if rank == Rank::Unproven {
             if !self.proofs.has_room(flow.remote.ip()) {
                 return Err(busy());
             }
@@ -237,13 +243,29 @@ impl Notifier {
             }
             return Ok(());
         }
-        if self.is_full(&initial.watcher) { Err(busy()) } else { Ok(()) }
+        if !self.is_full(&initial.watcher) {
+            return Ok(());
+        }
+        // Who has proved its name does not stand behind those who wait for a decision; the one that has waited longest
+        // is asked to come again.
+        let victim = self.waiting.first().map(|(_, id)| *id);
+        match victim.filter(|_| rank == Rank::Verified && !self.has_its_share(&initial.watcher)) {
+            Some(victim) => {
+                self.owe(victim, Owed::Last(Farewell::NoRoom), step.now);
+                Ok(())
+            }
+            None => Err(busy()),
+        }
+    }
+
+    /// Returns whether one watcher has as many subscriptions as it may.
+    fn has_its_share(&self, watcher: &str) -> bool {
+        self.per_watcher.get(watcher).is_some_and(|held| *held >= MAX_PER_WATCHER)
     }
 
     /// Returns whether one more proven subscription is too many, in all or for this watcher.
     pub(super) fn is_full(&self, watcher: &str) -> bool {
-        let held = self.per_watcher.get(watcher).copied().unwrap_or_default();
-        held >= MAX_PER_WATCHER || self.counts().0 >= self.config.max_subscriptions
+        self.has_its_share(watcher) || self.counts().0 >= self.config.max_subscriptions
     }
 
     /// Serves a refresh or an unsubscribe; a refusal ends the subscription too (NOT-25).
@@ -322,6 +344,7 @@ impl Notifier {
         let full = self.is_full(&watcher);
         self.leave_unproven(place);
         *self.per_watcher.entry(watcher).or_default() += 1;
+        self.note_waiting(id);
         if full {
             return self.owe(id, Owed::Last(Farewell::NoRoom), now);
         }
