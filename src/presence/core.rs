@@ -4,7 +4,6 @@
 //! through an [`Outbox`]. It never waits, reads no clock and holds no socket, so every hour of its life can be
 //! tested in microseconds.
 
-mod hiding;
 mod informing;
 mod judging;
 mod linked;
@@ -14,8 +13,8 @@ mod remembering;
 mod route;
 mod saving;
 mod serving;
+mod subject;
 mod uplink;
-mod views;
 mod vouched;
 mod watched;
 mod watching;
@@ -32,8 +31,8 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 
 use self::{
-    informing::Informing, probing::Probing, proving::Proving, remembering::Remembering, serving::Serving,
-    uplink::Uplink, views::Subject, watching::Watching, winfo::AtServer,
+    informing::Informing, probing::Probing, proving::Proving, remembering::Remembering, serving::Serving, subject::Own,
+    uplink::Uplink, watching::Watching, winfo::AtServer,
 };
 use super::{
     PresenceEvent, PresenceStatus, PresentityState,
@@ -62,7 +61,7 @@ use crate::sip::{
     uri::Uri,
 };
 
-pub use hiding::Hiding;
+pub use super::views::Hiding;
 pub use judging::Preview;
 pub use linked::{Link, Linked};
 pub use probing::{Inquiry, Refused};
@@ -499,7 +498,7 @@ impl Core {
     pub fn pump(&mut self, limit: usize, now: Now, out: &mut Outbox) {
         let Self { notifier, endpoint, serving, own, identity, config, .. } = self;
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
-        let subject = Subject { own, identity, open: config.open_when, device: config.device.as_deref() };
+        let subject = Own::new(own, identity, config);
         notifier.pump(limit, &mut step, |view| serving.views.body(view, subject));
         self.pump_informing(limit, now, out);
         self.settle(now, out);
@@ -603,7 +602,7 @@ impl Core {
     /// seconds at most (NOT-23).
     pub fn go_offline(&mut self, now: Now, out: &mut Outbox) {
         let Self { serving, own, identity, config, .. } = self;
-        let subject = Subject { own, identity, open: config.open_when, device: config.device.as_deref() };
+        let subject = Own::new(own, identity, config);
         serving.views.going_offline(subject, now.wall);
         self.notifier.go_offline(now.at);
         self.informing.notifier.go_offline(now.at);

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod rpid;
 pub mod status;
 pub mod text;
+mod views;
 pub mod winfo;
 pub mod xml;
 

@@ -112,8 +112,9 @@ impl Informing {
     fn view(&mut self, own: bool) -> View {
         self.views += 1;
         let told = Told { version: 0, full: true, due: true, own, known: BTreeMap::new(), ends: BTreeMap::new() };
-        self.told.insert(View(self.views), told);
-        View(self.views)
+        let view = View { of: 0, number: self.views };
+        self.told.insert(view, told);
+        view
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     Core, Now, Outbox,
     serving::{Entry, log},
-    views::{FULL, Subject},
+    subject::Own,
 };
 use crate::{
     presence::{
@@ -83,11 +83,6 @@ impl Core {
         self.config.policy.moment(at, sphere)
     }
 
-    pub(super) fn subject(&self) -> Subject<'_> {
-        let Self { own, identity, config, .. } = self;
-        Subject { own, identity, open: config.open_when, device: config.device.as_deref() }
-    }
-
     pub(super) fn judge(&mut self, entry: &mut Entry, now: Now) -> Verdict {
         let moment = self.moment(now.wall);
         self.judge_at(entry, &moment, now)
@@ -97,7 +92,7 @@ impl Core {
         if entry.own {
             // POL-20: known by the Call-ID and tag that we issued, not by what it claims.
             entry.rule = "self".into();
-            return Verdict::Active(FULL);
+            return Verdict::Active(self.serving.views.full());
         }
         let decision = self.config.policy.decide(&entry.who, entry.grade, moment);
         let is_new = std::mem::replace(&mut entry.rule, decision.rule).is_empty();
@@ -107,8 +102,7 @@ impl Core {
         match decision.action {
             Action::Allow => {
                 let Self { own, identity, config, serving, .. } = self;
-                let device = config.device.as_deref();
-                let subject = Subject { own, identity, open: config.open_when, device };
+                let subject = Own::new(own, identity, config);
                 Verdict::Active(serving.views.of(&decision.sight, subject, now.wall))
             }
             Action::Ask => Verdict::Pending,
@@ -228,7 +222,7 @@ impl Core {
     /// Our state, or who we are, is another one; returns the views that show a difference.
     pub(super) fn renew_views(&mut self, offline_since: Option<Timestamp>, now: Now) -> Vec<View> {
         let Self { own, identity, config, serving, .. } = self;
-        let subject = Subject { own, identity, open: config.open_when, device: config.device.as_deref() };
+        let subject = Own::new(own, identity, config);
         serving.views.state_changed(offline_since, subject, now.wall)
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 
 use super::{
-    Core, Key, Now, Outbox, OwnPresence, PRESENCE, PresenceEvent, Server, Step, views,
+    Core, Key, Now, Outbox, OwnPresence, PRESENCE, PresenceEvent, Server, Step,
     watched::{code_of, explain, wall_of},
 };
 use crate::{
@@ -171,7 +171,8 @@ impl Core {
             }
             self.uplink.publisher = Some(publisher);
         }
-        let body = self.serving.views.make(views::FULL, self.subject());
+        let views = &self.serving.views;
+        let body = views.make(views.full(), self.subject());
         let Some(publisher) = &mut self.uplink.publisher else { return };
         let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
         if shows {

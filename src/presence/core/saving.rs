@@ -11,7 +11,6 @@ use tracing::{info, warn};
 
 use super::{
     Core, Key, Now, Outbox, OwnPresence, Published,
-    hiding::Hiding,
     serving::{Entry, host_of, state_word},
 };
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
         event::{Via, WatcherGrade},
         history::Person,
         policy::canonical,
+        views::Hiding,
     },
     sip::{
         events::{

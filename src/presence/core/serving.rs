@@ -5,16 +5,14 @@ use std::{collections::HashMap, net::IpAddr, net::SocketAddr, sync::Arc};
 use jiff::Timestamp;
 use tracing::{debug, info};
 
-use super::{
-    Core, CoreConfig, Key, Now, Outbox, PresenceEvent, Step, WATCHER_INFO, hiding::hides, judging::Judging,
-    proving::Asker, views::Views,
-};
+use super::{Core, CoreConfig, Key, Now, Outbox, PresenceEvent, Step, WATCHER_INFO, judging::Judging, proving::Asker};
 use crate::{
     presence::{
         event::{Via, WatcherGrade, WatcherInfo},
         history::{Person, PersonKey, Stand},
         policy::{canonical, is_anonymous},
         text::visible,
+        views::{Views, hides},
     },
     sip::{
         effect::{Effect, QueryId},
@@ -84,7 +82,7 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn new(now: Timestamp) -> Self {
         let (entries, lookups) = (HashMap::new(), HashMap::new());
-        Self { entries, lookups, views: Views::new(now), judging: Judging::default() }
+        Self { entries, lookups, views: Views::new(0, now), judging: Judging::default() }
     }
 }
 

@@ -47,7 +47,12 @@ impl std::fmt::Display for ServedId {
 
 /// Names a state that watchers may be shown; several watchers share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct View(pub u32);
+pub struct View {
+    /// Of which resource, where there are many.
+    pub of: u32,
+    /// Which of its states.
+    pub number: u32,
+}
 
 /// What a watcher gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

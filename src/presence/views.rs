@@ -1,7 +1,10 @@
-//! What our watchers see: one document for all who see the same, made once, and new only when they see a difference.
+//! What the watchers of a presentity see: one document for all who see the same, made once, and new only when they see a
+//! difference.
 //!
 //! Each view but the full one has a time of its own: since when *it* has been so. A change that a view does not show
 //! neither moves that time nor causes a NOTIFY, so nobody learns that there was one.
+
+mod hiding;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,44 +12,54 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use self::hiding::HidingViews;
 use super::{
-    OwnPresence,
-    hiding::{Hiding, HidingViews},
+    pidf::Document,
+    policy::{Instead, Sight, filter},
 };
-use crate::{
-    presence::{
-        pidf::{self, Document, Identity, Published},
-        policy::{Sight, filter},
-        status::{OpenWhen, PresenceStatus},
-    },
-    sip::events::notifier::View,
-};
+use crate::sip::events::notifier::View;
 
-/// Our state as it is.
-pub(super) const FULL: View = View(0);
+pub use self::hiding::Hiding;
+pub(in crate::presence) use self::hiding::hides;
 
-/// What all views are made of.
-#[derive(Clone, Copy)]
-pub(super) struct Subject<'a> {
-    pub(super) own: &'a OwnPresence,
-    pub(super) identity: &'a Identity,
-    pub(super) open: OpenWhen,
-    /// What the device is called, if it is told: by who is offline too.
-    pub(super) device: Option<&'a str>,
+/// The number of the view of everything; those of a part come after it.
+const FULL: u32 = 0;
+
+/// What all views are made of: the state of a presentity as it is.
+pub(in crate::presence) trait Subject: Copy {
+    /// Returns since when that has been its state; none of one who publishes nothing.
+    fn said_at(&self) -> Option<Timestamp>;
+
+    /// Returns since when it has been offline, if that is what it says of itself.
+    fn offline_at(&self) -> Option<Timestamp>;
+
+    /// Writes everything.
+    fn whole(&self) -> Vec<u8>;
+
+    /// Returns everything, as if it had been so since then.
+    fn since(&self, since: Timestamp) -> Option<Document>;
+
+    /// Writes something else in its place.
+    fn instead(&self, instead: &Instead, since: Timestamp) -> Vec<u8>;
+
+    /// Writes that it is offline, and has been since then.
+    fn offline(&self, since: Timestamp) -> Vec<u8>;
 }
 
 /// The views that somebody has.
 #[derive(Debug)]
-pub(super) struct Views {
+pub(in crate::presence) struct Views {
+    /// The number of the presentity, where many are served.
+    of: u32,
     /// Those after [`FULL`] that show some of it, by number.
     some: BTreeMap<u32, Partial>,
     by_sight: HashMap<Sight, u32>,
     full: Option<Bytes>,
     /// Whom we hide from.
-    pub(super) hiding: Hiding,
+    pub(in crate::presence) hiding: Hiding,
     hidden: HidingViews,
     /// Since when we are offline, when we are.
-    pub(super) offline_since: Timestamp,
+    pub(in crate::presence) offline_since: Timestamp,
     /// We are on our way out: everybody sees us offline.
     leaving: bool,
     /// Since when views of an earlier run had been so, by what they showed.
@@ -63,8 +76,10 @@ struct Partial {
 }
 
 impl Views {
-    pub(super) fn new(now: Timestamp) -> Self {
+    /// Makes those of the presentity of that number, which is offline since now.
+    pub(in crate::presence) fn new(of: u32, now: Timestamp) -> Self {
         Self {
+            of,
             some: BTreeMap::new(),
             by_sight: HashMap::new(),
             full: None,
@@ -77,61 +92,70 @@ impl Views {
     }
 
     /// Returns the view of those who see this much.
-    pub(super) fn of(&mut self, sight: &Sight, subject: Subject<'_>, now: Timestamp) -> View {
+    pub(in crate::presence) fn of(&mut self, sight: &Sight, subject: impl Subject, now: Timestamp) -> View {
         if *sight == Sight::All {
-            return FULL;
+            return self.full();
         }
         if let Some(number) = self.by_sight.get(sight) {
-            return View(*number);
+            return self.view(*number);
         }
-        let number = (FULL.0 + 1..=u32::MAX).find(|number| !self.some.contains_key(number)).unwrap_or(u32::MAX);
+        let number = (FULL + 1..=u32::MAX).find(|number| !self.some.contains_key(number)).unwrap_or(u32::MAX);
         let print = self.print(sight, subject);
-        let said = subject.own.published.as_ref().map_or(self.offline_since, |published| published.timestamp);
+        let said = subject.said_at().unwrap_or(self.offline_since);
         let since = self.earlier.get(&print).copied().unwrap_or(said).min(now);
         self.by_sight.insert(sight.clone(), number);
         self.some.insert(number, Partial { sight: sight.clone(), since, print, body: None });
-        View(number)
+        self.view(number)
+    }
+
+    /// Returns the view of everything.
+    pub(in crate::presence) fn full(&self) -> View {
+        self.view(FULL)
+    }
+
+    fn view(&self, number: u32) -> View {
+        View { of: self.of, number }
     }
 
     /// Returns the view of those from whom we have hidden since then.
-    pub(super) fn hidden(&mut self, since: Timestamp) -> View {
-        self.hidden.of(since)
+    pub(in crate::presence) fn hidden(&mut self, since: Timestamp) -> View {
+        let number = self.hidden.of(since);
+        self.view(number)
     }
 
     /// Our state is another one; without a publication we are offline since the given moment. Returns the views that
     /// show a difference.
-    pub(super) fn state_changed(
+    pub(in crate::presence) fn state_changed(
         &mut self,
         offline_since: Option<Timestamp>,
-        subject: Subject<'_>,
+        subject: impl Subject,
         now: Timestamp,
     ) -> Vec<View> {
         self.full = None;
         self.earlier.clear();
         self.offline_since = offline_since.unwrap_or(self.offline_since);
-        std::iter::once(FULL).chain(self.renew(subject, now)).collect()
+        std::iter::once(self.full()).chain(self.renew(subject, now)).collect()
     }
 
     /// From now on we show as offline; who had said so before has been offline since then.
-    pub(super) fn going_offline(&mut self, subject: Subject<'_>, now: Timestamp) {
+    pub(in crate::presence) fn going_offline(&mut self, subject: impl Subject, now: Timestamp) {
         self.leaving = true;
         self.full = None;
-        if let Some(published) = &subject.own.published {
-            let said = published.status == PresenceStatus::Offline;
-            self.offline_since = if said { published.timestamp } else { now };
+        if subject.said_at().is_some() {
+            self.offline_since = subject.offline_at().unwrap_or(now);
         }
         self.renew(subject, now);
     }
 
     /// Looks at every partial view anew; returns those that show a difference.
-    fn renew(&mut self, subject: Subject<'_>, now: Timestamp) -> Vec<View> {
+    fn renew(&mut self, subject: impl Subject, now: Timestamp) -> Vec<View> {
         let mut some = std::mem::take(&mut self.some);
         let mut changed = Vec::new();
         for (number, view) in &mut some {
             let print = self.print(&view.sight, subject);
             if print != view.print {
                 (view.print, view.since, view.body) = (print, now, None);
-                changed.push(View(*number));
+                changed.push(self.view(*number));
             }
         }
         self.some = some;
@@ -139,25 +163,27 @@ impl Views {
     }
 
     /// Forgets the views that nobody has.
-    pub(super) fn retain(&mut self, is_seen: impl Fn(View) -> bool) {
-        self.hidden.retain(&is_seen);
-        self.some.retain(|number, _| is_seen(View(*number)));
+    pub(in crate::presence) fn retain(&mut self, is_seen: impl Fn(View) -> bool) {
+        let of = self.of;
+        let is_seen = |number| is_seen(View { of, number });
+        self.hidden.retain(is_seen);
+        self.some.retain(|number, _| is_seen(*number));
         self.by_sight.retain(|_, number| self.some.contains_key(number));
     }
 
     /// Returns the document behind a view; made once for all who have it.
-    pub(super) fn body(&mut self, view: View, subject: Subject<'_>) -> Bytes {
-        let made = match view {
+    pub(in crate::presence) fn body(&mut self, view: View, subject: impl Subject) -> Bytes {
+        let made = match view.number {
             FULL => self.full.clone(),
-            View(number) => self.some.get(&number).and_then(|view| view.body.clone()),
+            number => self.some.get(&number).and_then(|view| view.body.clone()),
         };
         if let Some(made) = made {
             return made;
         }
         let body = self.make(view, subject);
-        match view {
+        match view.number {
             FULL => self.full = Some(body.clone()),
-            View(number) => {
+            number => {
                 if let Some(view) = self.some.get_mut(&number) {
                     view.body = Some(body.clone());
                 }
@@ -167,77 +193,68 @@ impl Views {
     }
 
     /// Makes the document behind a view.
-    pub(super) fn make(&self, view: View, subject: Subject<'_>) -> Bytes {
-        match view {
-            FULL => match &subject.own.published {
-                Some(published) if !self.leaving => subject.write(published),
-                Some(_) | None => subject.offline(self.offline_since),
-            },
-            View(number) => match self.some.get(&number) {
+    pub(in crate::presence) fn make(&self, view: View, subject: impl Subject) -> Bytes {
+        match view.number {
+            FULL if self.leaving || subject.said_at().is_none() => subject.offline(self.offline_since),
+            FULL => subject.whole(),
+            number => match self.some.get(&number) {
                 Some(view) => self.partial(&view.sight, subject, view.since),
                 // One that was forgotten is nobody's.
-                None => subject.offline(self.hidden.since(view).unwrap_or(self.hiding.since)),
+                None => subject.offline(self.hidden.since(number).unwrap_or(self.hiding.since)),
             },
         }
         .into()
     }
 
     /// Makes the document of those from whom we hide.
-    pub(super) fn preview_hidden(&self, who: &str, subject: Subject<'_>) -> Bytes {
+    pub(in crate::presence) fn preview_hidden(&self, who: &str, subject: impl Subject) -> Bytes {
         subject.offline(self.hiding.since(who)).into()
     }
 
     /// Makes the document that somebody would get who sees this much from now on, and has not so far.
-    pub(super) fn preview(&self, sight: &Sight, subject: Subject<'_>) -> Bytes {
-        let known = self.by_sight.get(sight).map_or(FULL, |number| View(*number));
+    pub(in crate::presence) fn preview(&self, sight: &Sight, subject: impl Subject) -> Bytes {
+        let known = self.by_sight.get(sight).copied().unwrap_or(FULL);
         if known != FULL || *sight == Sight::All {
-            return self.make(known, subject);
+            return self.make(self.view(known), subject);
         }
-        let said = subject.own.published.as_ref().map_or(self.offline_since, |published| published.timestamp);
+        let said = subject.said_at().unwrap_or(self.offline_since);
         self.partial(sight, subject, said).into()
     }
 
     /// Makes the document of those who do not see everything, as if it had been so since then.
-    fn partial(&self, sight: &Sight, subject: Subject<'_>, since: Timestamp) -> Vec<u8> {
-        let published = subject.own.published.as_ref().filter(|_| !self.leaving);
-        let Some(published) = published else { return subject.offline(since) };
+    fn partial(&self, sight: &Sight, subject: impl Subject, since: Timestamp) -> Vec<u8> {
+        if self.leaving || subject.said_at().is_none() {
+            return subject.offline(since);
+        }
         match sight {
-            Sight::Instead(instead) if published.status != PresenceStatus::Offline => {
-                let mut shown = Published::new(instead.status.clone(), since);
-                shown.note.clone_from(&instead.note);
-                subject.write(&shown)
-            }
+            Sight::Instead(instead) if subject.offline_at().is_none() => subject.instead(instead, since),
             Sight::Instead(_) => subject.offline(since),
-            Sight::All => subject.write(published),
-            Sight::Some(shown) => {
-                let whole = subject.write(&Published { timestamp: since, ..published.clone() });
-                match Document::parse(&whole, None) {
-                    Ok(document) => filter(document, shown).to_bytes(),
-                    // What we write we read; if not, nothing is shown rather than everything.
-                    Err(_) => subject.offline(since),
-                }
-            }
+            Sight::All => subject.whole(),
+            // What cannot be read shows nothing, rather than everything.
+            Sight::Some(shown) => subject
+                .since(since)
+                .map_or_else(|| subject.offline(since), |document| filter(document, shown).to_bytes()),
         }
     }
 
     /// Tells apart what is shown, whenever it began.
-    fn print(&self, sight: &Sight, subject: Subject<'_>) -> String {
+    fn print(&self, sight: &Sight, subject: impl Subject) -> String {
         let digest = Sha256::digest(self.partial(sight, subject, Timestamp::UNIX_EPOCH));
         digest.iter().take(12).fold(String::new(), |print, byte| format!("{print}{byte:02x}"))
     }
 
     /// Returns since when each view has been so, for [`restore`](Self::restore).
-    pub(super) fn saved(&self) -> BTreeMap<String, Timestamp> {
+    pub(in crate::presence) fn saved(&self) -> BTreeMap<String, Timestamp> {
         self.some.values().map(|view| (view.print.clone(), view.since)).collect()
     }
 
     /// Returns what tells a view from others that are as active: whether it is news after a start.
-    pub(super) fn print_of(&self, view: View) -> Option<&str> {
-        self.some.get(&view.0).map(|view| view.print.as_str())
+    pub(in crate::presence) fn print_of(&self, view: View) -> Option<&str> {
+        self.some.get(&view.number).map(|view| view.print.as_str())
     }
 
     /// Goes on with the times of an earlier run; a time to come was never written by us.
-    pub(super) fn restore(
+    pub(in crate::presence) fn restore(
         &mut self,
         hiding: &Hiding,
         offline_since: Timestamp,
@@ -247,18 +264,5 @@ impl Views {
         self.hiding.restore(hiding, now);
         self.offline_since = offline_since.min(now);
         self.earlier.clone_from(views);
-    }
-}
-
-impl Subject<'_> {
-    fn write(&self, published: &Published) -> Vec<u8> {
-        pidf::write(published, self.identity, &self.open)
-    }
-
-    /// Somebody who is offline has the same device as somebody who is not.
-    fn offline(&self, since: Timestamp) -> Vec<u8> {
-        let mut published = Published::new(PresenceStatus::Offline, since);
-        published.device = self.device.map(str::to_owned);
-        self.write(&published)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     sip::events::notifier::View,
 };
 
-/// Views from here on show us offline.
+/// Views of such numbers show us offline.
 const FIRST: u32 = 1 << 31;
 
 /// Whom we hide from, and since when; as it is written down too.
@@ -32,34 +32,34 @@ pub struct Hiding {
 
 /// The views that show us offline, each since its own moment.
 #[derive(Debug, Default)]
-pub(super) struct HidingViews {
+pub(in crate::presence) struct HidingViews {
     by_second: HashMap<i64, u32>,
     since: BTreeMap<u32, Timestamp>,
 }
 
 /// Says whether a view shows us offline, whatever we are.
-pub(super) fn hides(view: View) -> bool {
-    view.0 >= FIRST
+pub(in crate::presence) fn hides(view: View) -> bool {
+    view.number >= FIRST
 }
 
 impl Hiding {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(in crate::presence) fn new(now: Timestamp) -> Self {
         Self { since: now, by: BTreeSet::new(), persons: BTreeMap::new() }
     }
 
     /// Returns since when we hide from somebody.
-    pub(super) fn since(&self, who: &str) -> Timestamp {
+    pub(in crate::presence) fn since(&self, who: &str) -> Timestamp {
         self.persons.get(who).copied().unwrap_or(self.since)
     }
 
     /// We begin to hide from somebody who saw us before, unless a list named it already.
-    pub(super) fn begin(&mut self, who: &str, now: Timestamp) -> Timestamp {
+    pub(in crate::presence) fn begin(&mut self, who: &str, now: Timestamp) -> Timestamp {
         *self.persons.entry(who.to_owned()).or_insert(now)
     }
 
     /// Goes by what hides us now: whoever is newly hidden from is so since this moment. `is_hidden` says whether we hide
     /// from somebody by a rule who watches.
-    pub(super) fn go_by(
+    pub(in crate::presence) fn go_by(
         &mut self,
         policy: &Policy,
         by: impl IntoIterator<Item = Arc<str>>,
@@ -81,7 +81,7 @@ impl Hiding {
     }
 
     /// Goes on with what an earlier run wrote down; a time to come was never written by us.
-    pub(super) fn restore(&mut self, saved: &Self, now: Timestamp) {
+    pub(in crate::presence) fn restore(&mut self, saved: &Self, now: Timestamp) {
         self.since = if self.by.is_subset(&saved.by) { saved.since.min(now) } else { now };
         for (who, since) in &saved.persons {
             // Those whom no list names are kept for the watchers that come back.
@@ -92,24 +92,23 @@ impl Hiding {
 
 impl HidingViews {
     /// Returns the view of us offline since then, to the second.
-    pub(super) fn of(&mut self, since: Timestamp) -> View {
+    pub(in crate::presence) fn of(&mut self, since: Timestamp) -> u32 {
         let Self { by_second, since: views } = self;
-        let number = by_second.entry(since.as_second()).or_insert_with(|| {
+        *by_second.entry(since.as_second()).or_insert_with(|| {
             let number = views.last_key_value().map_or(FIRST, |(last, _)| last.saturating_add(1));
             views.insert(number, since);
             number
-        });
-        View(*number)
+        })
     }
 
     /// Returns since when a view shows us offline.
-    pub(super) fn since(&self, view: View) -> Option<Timestamp> {
-        self.since.get(&view.0).copied()
+    pub(in crate::presence) fn since(&self, number: u32) -> Option<Timestamp> {
+        self.since.get(&number).copied()
     }
 
     /// Forgets the views that nobody has.
-    pub(super) fn retain(&mut self, is_seen: impl Fn(View) -> bool) {
-        self.since.retain(|number, _| is_seen(View(*number)));
+    pub(in crate::presence) fn retain(&mut self, is_seen: impl Fn(u32) -> bool) {
+        self.since.retain(|number, _| is_seen(*number));
         self.by_second.retain(|_, number| self.since.contains_key(number));
     }
 }
