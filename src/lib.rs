@@ -11,6 +11,7 @@
 //! | [`client`] | the handle, the feeds and the loop | |
 //! | [`control`] | the agent's socket, both ends | |
 //! | [`agent`] | the resident process | |
+//! | [`server`] | the embedded server's storage | |
 //! | [`tui`] | the buddy list on a terminal | |
 //! | [`cli`] | the command line | |
 //!
@@ -45,6 +46,7 @@ pub mod config;
 pub mod control;
 pub mod net;
 pub mod presence;
+pub mod server;
 pub mod sip;
 pub mod tui;
 

@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("control", &["client"]),
     ("agent", &["control", "client", "config"]),
     ("tui", &["client", "control", "config"]),
-    ("server", &["control", "client", "config"]),
+    ("server", &["control", "client", "config", "net", "presence", "sip"]),
 ];
 
 /// What the layers without input and output never name.
