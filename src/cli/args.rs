@@ -2,6 +2,7 @@
 
 mod buddies;
 mod policy;
+mod serve;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -22,6 +23,7 @@ use crate::{
 pub(super) use self::{
     buddies::{Add, Buddies, BuddiesCommand, Export, Group, Import},
     policy::{Policy, PolicyCommand, Test as PolicyTest},
+    serve::{Password, Serve, ServeCommand, User, UserCommand, UserName},
 };
 
 /// SIP presence for people who live in a terminal.
@@ -135,6 +137,8 @@ pub(super) enum Command {
     Trust(Trust),
     /// Start, stop and look after the agent, which keeps my presence up
     Agent(Agent),
+    /// Look after the embedded presence server
+    Serve(Serve),
     /// Show or check the configuration
     Config(Config),
     /// Try an account out live: configuration, network, server, each step with what to do

@@ -12,6 +12,7 @@ mod during;
 mod exit;
 mod explain;
 mod format;
+mod hidden;
 mod is;
 mod log;
 mod looking;
@@ -22,6 +23,7 @@ mod output;
 mod pcapng;
 mod policy;
 mod progress;
+mod serve;
 mod set;
 mod show;
 mod targets;
@@ -165,6 +167,7 @@ async fn run(mut global: args::Global, command: Command) -> Result<Exit, Failed>
         Command::Policy(args) => policy::run(&context, args).await,
         Command::Trust(args) => trust::run(&context, args),
         Command::Agent(args) => agent::run(&context, args).await,
+        Command::Serve(args) => serve::run(&context, args),
         Command::Config(args) => config::run(&context, &args),
         Command::Demo => demo::run(context).await,
         Command::Doctor(args) => doctor::run(context, &args).await,

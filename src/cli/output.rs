@@ -238,6 +238,13 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Prints a question on stderr, whose answer comes behind it.
+pub(super) fn ask(words: &str) {
+    clear_status();
+    // As above.
+    let _ = write!(io::stderr(), "{words}").and_then(|()| io::stderr().flush());
+}
+
 /// Prints text as it is.
 pub(super) fn print_text(text: &str) -> Exit {
     print(text).map_or_else(Into::into, |()| Exit::Done)

@@ -84,6 +84,15 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// Returns whether the file is just not there.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            Self::Unreadable { error, .. } => error.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// Returns the file or folder that is to blame.
     pub fn path(&self) -> Option<&Path> {
         match self {

@@ -21,13 +21,14 @@ mod settings;
 mod show;
 pub mod until;
 
+pub(crate) use self::private::lock_folder_of;
 pub use self::{
     duration::{format_duration, parse_duration},
     error::ConfigError,
     paths::{Environment, Paths},
     policy::{List, PolicyFile},
     private::{prepare_private_dir, write_private},
-    secret::read_closed,
+    secret::{read_closed, read_closed_whole},
     settings::{
         Account, Agent, Auth, DEFAULT_PORT, FirstUse, Hooks, Interop, Listen, MinAuth, Mode, OnExit, PasswordSource,
         Policy, Publish, Register, Require, Settings, Sip, ThemeChoice, Tls, Tui, Watch,

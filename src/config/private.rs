@@ -49,7 +49,7 @@ pub fn prepare_private_dir(path: &Path) -> Result<(), ConfigError> {
 ///
 /// # Errors
 /// When the folder cannot be made, or the file system knows no locks.
-pub(super) fn lock_folder_of(path: &Path, make: bool) -> Result<Option<Flock<File>>, ConfigError> {
+pub(crate) fn lock_folder_of(path: &Path, make: bool) -> Result<Option<Flock<File>>, ConfigError> {
     let unwritable = |error| ConfigError::Unwritable { path: path.into(), error };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     if make {

@@ -42,6 +42,23 @@ impl Secret {
 /// # Errors
 /// When it cannot be read, or others can.
 pub fn read_closed(path: &Path) -> Result<Zeroizing<String>, ConfigError> {
+    read(path, &open_closed(path)?, LIMIT)
+}
+
+/// Reads all of a file that must be ours and closed to all others, and no longer than `most` bytes.
+///
+/// # Errors
+/// When it cannot be read, others can, or it is longer.
+pub fn read_closed_whole(path: &Path, most: u64) -> Result<Zeroizing<String>, ConfigError> {
+    let file = open_closed(path)?;
+    let text = read(path, &file, most.saturating_add(1))?;
+    if text.len() as u64 > most {
+        return Err(ConfigError::Unsafe { path: path.into(), message: format!("it is longer than {most} bytes") });
+    }
+    Ok(text)
+}
+
+fn open_closed(path: &Path) -> Result<fs::File, ConfigError> {
     let unreadable = |error| ConfigError::Unreadable { path: path.into(), error };
     let refused = |message: &str| ConfigError::Unsafe { path: path.into(), message: message.into() };
     // Without waiting, should it be a pipe.
@@ -58,8 +75,13 @@ pub fn read_closed(path: &Path) -> Result<Zeroizing<String>, ConfigError> {
     if found.uid() != Uid::effective().as_raw() && found.uid() != 0 {
         return Err(refused("it belongs to another user"));
     }
+    Ok(file)
+}
+
+fn read(path: &Path, file: &fs::File, most: u64) -> Result<Zeroizing<String>, ConfigError> {
+    let unreadable = |error| ConfigError::Unreadable { path: path.into(), error };
     let mut text = Zeroizing::new(String::new());
-    file.take(LIMIT).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(most).read_to_string(&mut text).map_err(unreadable)?;
     Ok(text)
 }
 

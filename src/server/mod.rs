@@ -1,5 +1,30 @@
 //! The embedded presence server's input and output: what it keeps, and whom it knows.
 //!
-//! [`store`] is the file that survives a crash.
+//! [`store`] is the file that survives a crash, [`accounts`] the one that says who may come in. Both lie in a folder of
+//! their own, see [`Files`].
 
+pub mod accounts;
 pub mod store;
+
+use std::path::PathBuf;
+
+use crate::config::Paths;
+
+/// Where a server's files lie unless it is told otherwise, beside what the agent of the same configuration remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Their folder, which is nobody else's.
+    pub folder: PathBuf,
+    /// The records of the [`store`].
+    pub store: PathBuf,
+    /// The [`accounts`].
+    pub accounts: PathBuf,
+}
+
+impl Files {
+    /// Returns those of one configuration.
+    pub fn of(paths: &Paths) -> Self {
+        let folder = paths.state_dir.join("server");
+        Self { store: folder.join("server.redb"), accounts: folder.join("accounts"), folder }
+    }
+}

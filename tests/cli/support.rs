@@ -152,6 +152,17 @@ impl Terminal {
         command.stdout(Stdio::from(end.try_clone().unwrap())).stderr(Stdio::from(end)).spawn().unwrap()
     }
 
+    /// Starts a command that has it for stdin too.
+    pub(crate) fn start_reading(&mut self, mut command: Command) -> Child {
+        command.stdin(Stdio::from(self.keyboard.as_ref().unwrap().try_clone().unwrap()));
+        self.start(command)
+    }
+
+    /// Types on the keyboard.
+    pub(crate) fn types(&mut self, keys: &str) {
+        self.screen.write_all(keys.as_bytes()).unwrap();
+    }
+
     /// Reads until the screen shows the words.
     pub(crate) fn shows(&mut self, words: &str) -> String {
         let mut shown = Vec::new();

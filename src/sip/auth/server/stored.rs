@@ -26,6 +26,11 @@ impl Stored {
         stored
     }
 
+    /// Returns the hashes that there is one of, the weakest first.
+    pub fn hashes(&self) -> impl Iterator<Item = Hash> {
+        Hash::ALL.into_iter().filter(|hash| self.of(*hash).is_some())
+    }
+
     /// Makes some of nobody's password: computing with them takes as long as with any other.
     pub(super) fn decoy(rng: &mut StdRng) -> Self {
         Self(
