@@ -2,6 +2,9 @@
 //!
 //! Redirections are answers like others and followed nowhere; there are no proxies, cookies or compression. What an answer
 //! means, and who we are towards the server, is the caller's matter; that the server is who it says belongs to [`Tls`].
+//! The server's end is [`serve`].
+
+pub mod serve;
 
 use std::{error::Error as _, io, net::SocketAddr, time::Duration};
 

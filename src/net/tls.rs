@@ -137,6 +137,17 @@ impl Tls {
         Ok(self)
     }
 
+    /// Takes connections with a certificate that an authority made for us: `chain` and `key` are PEM, `path` is where the
+    /// former stood.
+    ///
+    /// # Errors
+    /// When they are of no use.
+    pub fn serving_certified(mut self, path: &Path, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let certified = own::certified(&self.provider, chain, key);
+        self.own = Some(certified.map_err(|reason| TlsError::Certificate { path: path.into(), reason })?);
+        Ok(self)
+    }
+
     /// Shows these hosts, and nobody else, a certificate that an authority made for us, if they ask for one: `chain` and
     /// `key` are PEM, `path` is where the former stood.
     ///
