@@ -11,7 +11,7 @@
 //! | [`client`] | the handle, the feeds and the loop | |
 //! | [`control`] | the agent's socket, both ends | |
 //! | [`agent`] | the resident process | |
-//! | [`server`] | the embedded server: what it keeps, who has an account | 7616, 8760 |
+//! | [`server`] | the embedded server: what it keeps, who has an account, documents by XCAP | 4825, 4826, 4827, 5025, 7616, 8760 |
 //! | [`tui`] | the buddy list on a terminal | |
 //! | [`cli`] | the command line | |
 //!

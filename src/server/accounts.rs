@@ -7,6 +7,7 @@
 mod edit;
 mod error;
 mod follow;
+mod guards;
 mod name;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use self::{
     edit::{add, remove, set_password},
     error::AccountsError,
     follow::{InForce, follow},
+    guards::Guards,
     name::{BadName, Name},
 };
 

@@ -1,10 +1,11 @@
 //! The embedded presence server's input and output: what it keeps, and whom it knows.
 //!
-//! [`store`] is the file that survives a crash, [`accounts`] the one that says who may come in. Both lie in a folder of
-//! their own, see [`Files`].
+//! [`store`] is the file that survives a crash, [`accounts`] the one that says who may come in; both lie in a folder of their
+//! own, see [`Files`]. [`xcap`] answers those who keep documents here.
 
 pub mod accounts;
 pub mod store;
+pub mod xcap;
 
 use std::path::PathBuf;
 

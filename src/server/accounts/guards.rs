@@ -1,0 +1,37 @@
+//! The guards of all domains: whoever asks by SIP or by HTTP proves it to the same one.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::StdRng;
+
+use crate::sip::{
+    auth::{Hash, server::Guard},
+    codec::EncodeError,
+    time::Instant,
+};
+
+/// A guard for each domain, made when it is first asked for.
+#[derive(Debug)]
+pub struct Guards {
+    min: Hash,
+    guards: BTreeMap<Box<str>, Guard>,
+}
+
+impl Guards {
+    /// Has guards that take no weaker hash than this.
+    pub const fn new(min: Hash) -> Self {
+        Self { min, guards: BTreeMap::new() }
+    }
+
+    /// Returns the guard of a domain, whose name is its realm. It is kept for good: only for domains that are served.
+    ///
+    /// # Errors
+    /// When the domain cannot stand in a header.
+    pub fn of(&mut self, domain: &str, now: Instant, rng: &mut StdRng) -> Result<&mut Guard, EncodeError> {
+        if !self.guards.contains_key(domain) {
+            let guard = Guard::new(domain, self.min, now, rng)?;
+            self.guards.insert(domain.into(), guard);
+        }
+        Ok(self.guards.get_mut(domain).expect("it was put there above"))
+    }
+}
