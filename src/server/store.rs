@@ -119,9 +119,11 @@ impl Store {
         if !path.exists() {
             make(path)?;
         }
+        let own = path.to_path_buf();
+        let store = Self::opened_by(Box::new(move || open_file(&own, &builder())))?;
+        // Not before it is known to be ours.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        let path = path.to_path_buf();
-        Self::opened_by(Box::new(move || open_file(&path, &builder())))
+        Ok(store)
     }
 
     /// Keeps nothing: what is committed is forgotten, and there is never anything to load.

@@ -147,10 +147,13 @@ fn what_is_no_file_of_ours_is_refused_and_left_as_it_is() {
     let path = folder.path().join("letter.txt");
     let letter = "Dear Bob, ".repeat(1000);
     fs::write(&path, &letter).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode();
+    let modes = (mode(&path), mode(folder.path()));
     assert!(matches!(Store::open(&path).unwrap_err(), StoreError::Corrupt(_)));
     assert!(matches!(check(&path).unwrap_err(), StoreError::Corrupt(_)));
     assert_eq!(fs::read_to_string(&path).unwrap(), letter);
     assert!(matches!(Store::open(folder.path()).unwrap_err(), StoreError::Io(_)));
+    assert_eq!((mode(&path), mode(folder.path())), modes);
 }
 
 #[test]
