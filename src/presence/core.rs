@@ -48,6 +48,7 @@ use crate::sip::{
     endpoint::{Counters, Endpoint, EndpointConfig, Event, contact_uri},
     events::{
         ALLOW_EVENTS, EventPackage, Step, User,
+        conditional::Savings,
         notifier::{Notifier, NotifierConfig},
         publisher::SavedPublication,
         subscriber::Subscriber,
@@ -284,6 +285,7 @@ impl Core {
             min_expires: config.min_expires,
             max_subscriptions: config.max_subscriptions,
             rate: NOTIFY_RATE,
+            conditional: true,
             account,
             user: User::Notifier,
         };
@@ -522,6 +524,11 @@ impl Core {
     /// Returns what was dropped in silence so far.
     pub fn counters(&self) -> Counters {
         self.endpoint.counters()
+    }
+
+    /// Returns what was not sent to watchers, and what was not sent to us, because it was known (RFC 5839).
+    pub fn savings(&self) -> (Savings, Savings) {
+        (self.notifier.savings(), self.subscriber.savings())
     }
 
     /// Returns how many proven and unproven subscriptions are served: for tests of leaks and limits.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod answering;
+mod conditional;
 mod limits;
 mod remembering;
 mod restarting;

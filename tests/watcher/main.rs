@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod conditional;
 mod many;
 mod notify;
 mod subscribing;

@@ -74,6 +74,13 @@ impl Watch {
                     Err(error) => self.unreadable_body(&mut state, &error, out),
                 }
             }
+            // RFC 5839 §5.3: nothing new because it is the state that we know.
+            (Notice::Active | Notice::Terminated(_), None) if notified.unchanged => {
+                self.doubtful = false;
+                self.told_at_end = true;
+                self.settled = true;
+                state.freshness = Freshness::Fresh;
+            }
             // MAP-20: a state without a document says nothing new.
             (Notice::Active, None) => {
                 self.doubtful = true;

@@ -11,7 +11,7 @@ use crate::{
     presence::{PresentityState, event::SubscriptionInfo},
     sip::{
         endpoint::ServerId,
-        events::subscriber::{SubscriptionId, Update, Wish},
+        events::subscriber::{Notice, SubscriptionId, Update, Wish},
         message::Message,
         slab::Slab,
         transport::Flow,
@@ -218,6 +218,10 @@ impl Core {
         let Some(watch) = self.watching.slab.get_mut(id) else { return };
         watch.met = vec![flow.remote.ip()];
         let changed = watch.take(&notified, language.as_deref(), now, out);
+        if let Some(body) = notified.body.filter(|_| notified.state != Notice::Pending) {
+            let readable = !watch.doubtful;
+            self.subscriber.hold(notified.id, notified.tag.filter(|_| readable), body.len());
+        }
         if changed {
             out.changed.insert(Key::Watch(WatchId(id)));
         }

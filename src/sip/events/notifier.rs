@@ -21,7 +21,10 @@ use std::{
 use bytes::Bytes;
 
 use self::proof::{Proofs, Unproven};
-use super::{EventPackage, Step, User};
+use super::{
+    EventPackage, Step, User,
+    conditional::{Condition, Savings},
+};
 use crate::sip::{
     auth::AccountId,
     dialog::Dialog,
@@ -76,6 +79,8 @@ pub struct NotifierConfig {
     pub max_subscriptions: usize,
     /// The pause between two NOTIFYs for changes of state to one watcher.
     pub rate: Duration,
+    /// Whether a watcher may say what it knows already (RFC 5839): not where a document depends on those before.
+    pub conditional: bool,
     /// Whose password answers challenges to NOTIFYs (AUT-16).
     pub account: Option<AccountId>,
     /// As whose requests its NOTIFYs go.
@@ -150,6 +155,8 @@ pub(super) struct Served {
     fetch: bool,
     /// How large the answer to an unproven fetch may be.
     size_limit: Option<usize>,
+    /// What its last SUBSCRIBE wants not to be told again, until that is answered by a NOTIFY.
+    condition: Option<Condition>,
     owed: Owed,
     queued: bool,
     awaited: Option<Awaited>,
@@ -241,6 +248,7 @@ pub struct Notifier {
     attempts: u64,
     /// What would be saved is another than it was.
     unsaved: bool,
+    savings: Savings,
 }
 
 impl Notifier {
@@ -262,12 +270,18 @@ impl Notifier {
             reports: VecDeque::new(),
             attempts: 0,
             unsaved: false,
+            savings: Savings::default(),
         }
     }
 
     /// Returns how many proven subscriptions there are, and how many unproven ones.
     pub fn counts(&self) -> (usize, usize) {
         (self.slab.len() - self.proofs.unproven_len(), self.proofs.unproven_len())
+    }
+
+    /// Returns what watchers knew and were not sent again.
+    pub fn savings(&self) -> Savings {
+        self.savings
     }
 
     /// Takes the next report.
@@ -306,10 +320,11 @@ impl Notifier {
     /// Gives a standing subscription another verdict; its watcher hears of it at once (NOT-20, NOT-21, POL-15).
     pub fn judge(&mut self, id: ServedId, verdict: Verdict, now: Instant) {
         let id = id.0;
-        let Some(served) = self.slab.get(id) else { return };
+        let Some(served) = self.slab.get_mut(id) else { return };
         if served.verdict == verdict || matches!(served.owed, Owed::Last(_)) {
             return;
         }
+        served.condition = None;
         self.set_verdict(id, verdict, now);
         let owed = match verdict {
             Verdict::Refuse(_) => Owed::Last(Farewell::Rejected),

@@ -17,10 +17,13 @@ use std::{
 };
 
 use self::{
-    machine::{State, Subscription},
+    machine::{Held, State, Subscription},
     pace::Pace,
 };
-use super::{EventPackage, Step};
+use super::{
+    EventPackage, Step,
+    conditional::{EntityTag, Savings},
+};
 use crate::sip::{
     auth::AccountId,
     dialog::Party,
@@ -113,6 +116,10 @@ pub struct Notified<'a> {
     pub body: Option<&'a [u8]>,
     /// The charset that the Content-Type names.
     pub charset: Option<String>,
+    /// The version of the state that the body is, if the notifier names versions.
+    pub tag: Option<EntityTag>,
+    /// There is no body because the state is the one that we [hold](Subscriber::hold).
+    pub unchanged: bool,
     /// Where it came from.
     pub flow: Flow,
 }
@@ -144,6 +151,7 @@ pub struct Subscriber {
     looks: Pace,
     /// Accept what peers of the days of RFC 3265 get wrong (WAT-20).
     pub lenient: bool,
+    savings: Savings,
 }
 
 impl Subscriber {
@@ -181,6 +189,19 @@ impl Subscriber {
             *refresh_at = at.min(*refresh_at);
         }
         self.rearm(id.0);
+    }
+
+    /// What the last NOTIFY brought is known from now on, under this tag if it has one: it need not be told again until it
+    /// changes, or is [`Update::Expired`] (RFC 5839 §5.3).
+    pub fn hold(&mut self, id: SubscriptionId, tag: Option<EntityTag>, size: usize) {
+        if let Some(sub) = self.slab.get_mut(id.0) {
+            sub.held = tag.map(|tag| Held { tag, size });
+        }
+    }
+
+    /// Returns what notifiers did not send because we knew it.
+    pub fn savings(&self) -> Savings {
+        self.savings
     }
 
     /// Returns how many subscriptions there are.

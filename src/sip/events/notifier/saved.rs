@@ -143,6 +143,7 @@ impl SavedSubscription {
             unproven: None,
             fetch: false,
             size_limit: None,
+            condition: None,
             owed: Owed::Nothing,
             queued: false,
             awaited: None,
