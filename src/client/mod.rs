@@ -144,6 +144,7 @@ pub use crate::{
     },
     sip::{
         auth::{Hash, Secret},
+        events::rates::{Rate, Rates},
         events::{conditional::Savings, notifier::SavedSubscription},
         header::Name,
         probe::Answer,

@@ -51,6 +51,7 @@ use crate::sip::{
         conditional::Savings,
         notifier::{Notifier, NotifierConfig},
         publisher::SavedPublication,
+        rates::Rates,
         subscriber::Subscriber,
     },
     locate::{self, Answer},
@@ -114,6 +115,8 @@ pub struct CoreConfig {
     pub retry_cap: Duration,
     /// How many subscriptions are made a second; zero sets no limit.
     pub rate: u32,
+    /// How often those who are watched are asked to tell of changes (RFC 6446).
+    pub rates: Rates,
     /// Take what peers of older days get wrong.
     pub lenient: bool,
     /// The user's language, to choose among notes.
@@ -285,7 +288,7 @@ impl Core {
             min_expires: config.min_expires,
             max_subscriptions: config.max_subscriptions,
             rate: NOTIFY_RATE,
-            conditional: true,
+            whole: true,
             account,
             user: User::Notifier,
         };

@@ -4,6 +4,7 @@
 mod answering;
 mod conditional;
 mod limits;
+mod pacing;
 mod remembering;
 mod restarting;
 mod saved_data;

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("sipp::gets_the_document_once_its_address_answered_and_is_forgotten_with_481", unproven),
     ("sipp::pol_03_cannot_tell_a_polite_block_from_an_offline_user", cannot_tell),
     ("sipp::cnn_01_and_02_is_not_told_what_it_knows", knows),
+    ("sipp::rte_01_to_03_is_told_as_often_as_it_wants", paced),
     ("sipp::is_watched_until_it_refuses", notifies),
     ("sipp::aut_01_and_03_verifies_our_password_and_refuses_another", challenges),
     ("sipp::aut_12_its_realm_is_kept_over_a_restart_and_no_other_is_answered", realm_is_kept),
@@ -136,6 +137,12 @@ fn knows(peer: &Peer) {
     assert!(saved["bytes"].as_u64() > Some(900), "{status}");
     let told = agent.home.run(&["agent", "status"]);
     assert!(told.contains("saved") && told.contains("(2 NOTIFYs, 1 document)"), "{told}");
+}
+
+fn paced(peer: &Peer) {
+    let agent = Agent::start("allow = [\"bob@127.0.0.1\"]\n");
+    agent.set("available");
+    Sipp::play(peer, "pacing.xml", "u1", free_port(), Some(agent.port)).succeeds();
 }
 
 fn refused(peer: &Peer) {

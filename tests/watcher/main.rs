@@ -9,6 +9,7 @@
 mod conditional;
 mod many;
 mod notify;
+mod pacing;
 mod subscribing;
 mod winfo;
 #[path = "../world/mod.rs"]

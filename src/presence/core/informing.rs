@@ -67,7 +67,7 @@ impl Informing {
             min_expires,
             max_subscriptions: MAX_SUBSCRIPTIONS,
             rate: NOTIFY_RATE,
-            conditional: false,
+            whole: false,
             account,
             user: User::WatcherInfo,
         };

@@ -48,6 +48,9 @@ impl Watch {
         let before = Arc::clone(&self.state);
         let mut state = PresentityState::clone(&before);
         self.told_at_end = false;
+        if let Some(info) = &mut state.subscription {
+            info.rates = notified.rates;
+        }
         match (notified.state, notified.body) {
             // WAT-44: a body shows nothing while the other side has not decided.
             (Notice::Pending, _) => {

@@ -104,6 +104,7 @@ impl Core {
                 Way::Server(_) => self.account,
             },
             outbound: server.is_some_and(|server| server.register),
+            rates: self.config.rates,
         };
         let subscription = SubscriptionInfo {
             state: "trying".to_owned(),

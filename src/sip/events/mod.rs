@@ -3,6 +3,7 @@
 pub mod conditional;
 pub mod notifier;
 pub mod publisher;
+pub mod rates;
 pub mod subscriber;
 
 use std::time::Duration;

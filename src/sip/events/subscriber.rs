@@ -23,6 +23,7 @@ use self::{
 use super::{
     EventPackage, Step,
     conditional::{EntityTag, Savings},
+    rates::Rates,
 };
 use crate::sip::{
     auth::AccountId,
@@ -72,6 +73,8 @@ pub struct Wish {
     /// Whether NOTIFYs are to come by the connection of the SUBSCRIBE, where that leaves by one (RFC 5626 §4.3): for those
     /// who are registered that way.
     pub outbound: bool,
+    /// How often NOTIFYs are wanted (RFC 6446).
+    pub rates: Rates,
 }
 
 /// One turn in the life of a subscription.
@@ -120,6 +123,8 @@ pub struct Notified<'a> {
     pub tag: Option<EntityTag>,
     /// There is no body because the state is the one that we [hold](Subscriber::hold).
     pub unchanged: bool,
+    /// How often NOTIFYs come, where the notifier says so (RFC 6446).
+    pub rates: Rates,
     /// Where it came from.
     pub flow: Flow,
 }

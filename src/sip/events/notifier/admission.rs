@@ -8,7 +8,7 @@ use super::{Farewell, Notifier, Owed, Served, ServedId, Verdict, View};
 use crate::sip::{
     dialog::{Dialog, Order, Party},
     endpoint::{ServerId, contact_uri, secure_contact_uri},
-    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, conditional::Condition, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, conditional::Condition, rates::Rates, seconds},
     header::{HeaderError, Name},
     ids::Token,
     locate::{self, Plan},
@@ -194,7 +194,7 @@ impl Notifier {
         accept(request, flow, message, 200, tag, &contact_user, granted, step);
         let lives = if proven || fetch { seconds(granted) } else { UNPROVEN_FOR.min(seconds(granted)) };
         let event_id = message.event().ok().flatten().and_then(|event| event.id).map(Into::into);
-        let served = Served {
+        let mut served = Served {
             dialog,
             event_id,
             watcher: initial.watcher.as_str().into(),
@@ -210,14 +210,16 @@ impl Notifier {
             unproven: None,
             fetch,
             size_limit: (!proven && fetch).then(|| request_size(message) * 4),
-            condition: Condition::of(message).filter(|_| self.config.conditional),
+            condition: Condition::of(message).filter(|_| self.config.whole),
             owed: Owed::Nothing,
             queued: false,
             awaited: None,
             changed_at: None,
+            pace: None,
             quiet_until: None,
             timer: None,
         };
+        served.set_pace(asked_rates(message), &self.config);
         let id = self.slab.insert(served);
         self.by_tag.insert(tag, id);
         if proven {
@@ -329,8 +331,9 @@ impl Notifier {
         served.granted_until = now + seconds(granted);
         served.expires_at = served.granted_until;
         served.asked_end = granted == 0;
+        served.set_pace(asked_rates(message), &self.config);
         let same = served.verdict == verdict;
-        let condition = Condition::of(message).filter(|_| self.config.conditional && same);
+        let condition = Condition::of(message).filter(|_| self.config.whole && same);
         // RFC 5839 §6.3: nothing has to be told. Whose address has yet to answer is told more for that, and an end is told.
         let known = condition.as_ref().filter(|_| served.unproven.is_none() && granted > 0).and_then(|condition| {
             let body = if let Verdict::Active(view) = verdict { body(view) } else { Bytes::new() };
@@ -409,6 +412,11 @@ fn new_dialog(message: &Message<'_>, local_tag: Token) -> Result<Dialog, HeaderE
         target: contact.uri.to_owned(),
         routes: Dialog::routes_of(message)?,
     })
+}
+
+/// The rates that a SUBSCRIBE asks for; none, where it asks for none any more.
+fn asked_rates(message: &Message<'_>) -> Rates {
+    message.event().ok().flatten().map(|event| Rates::of(&event.params)).unwrap_or_default()
 }
 
 /// Sends the 2xx, whose Contact and tag make the dialog.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, SEQ_JUMP, ServedId, Verdict, View};
 use crate::sip::{
     endpoint::{ContactSlot, Failure, Outgoing},
-    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, USER_AGENT, conditional::EntityTag, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, USER_AGENT, conditional::EntityTag, rates::Rates, seconds},
     header::Name,
     locate::{self, LocateError, PeerIdentity},
     message::Message,
@@ -60,7 +60,8 @@ impl Notifier {
             }
             None => {
                 let state = if served.verdict == Verdict::Pending { "pending" } else { "active" };
-                head.fmt(Name::SubscriptionState, format_args!("{state};expires={left}"))
+                let rates = served.pace.as_ref().map(|pace| pace.rates).unwrap_or_default();
+                head.fmt(Name::SubscriptionState, format_args!("{state};expires={left}{rates}"))
             }
         };
         head.header(Name::AllowEvents, ALLOW_EVENTS).header(Name::UserAgent, USER_AGENT);
@@ -70,7 +71,7 @@ impl Notifier {
         let condition = if unproven && !served.fetch { None } else { served.condition.take() };
         let known = condition.zip(content.as_ref()).is_some_and(|(condition, content)| condition.matches(content));
         content = content.filter(|content| known || content.len() <= spare);
-        if let Some(document) = content.as_ref().filter(|_| self.config.conditional) {
+        if let Some(document) = content.as_ref().filter(|_| self.config.whole) {
             head.header(Name::SipEtag, EntityTag::of(document).as_str());
         }
         if known {
@@ -86,6 +87,9 @@ impl Notifier {
         };
         if owed == Owed::Change {
             served.changed_at = Some(now);
+        }
+        if let Some(pace) = &mut served.pace {
+            pace.tell(now);
         }
         let way =
             UriRef::parse(served.dialog.next_hop()).map_err(|_| LocateError::Scheme(String::new())).and_then(|hop| {
@@ -145,6 +149,15 @@ impl Notifier {
             && let Some(served) = self.slab.get_mut(id.0)
         {
             served.quiet_until = Some(now + seconds(after.seconds.min(MAX_EXPIRES)));
+        }
+        // RFC 6446 §9.3: whoever answers with an Event says by it how often it wants to be told from now on.
+        if code < 300
+            && let Ok(Some(event)) = message.event()
+            && event.package.eq_ignore_ascii_case(self.config.package.name)
+            && let Some(served) = self.slab.get_mut(id.0)
+        {
+            served.set_pace(Rates::of(&event.params), &self.config);
+            self.unsaved |= served.is_lasting();
         }
         self.enqueue(id.0, now);
     }

@@ -294,7 +294,8 @@ impl Subscriber {
         let begins = matches!(sub.state, State::Subscribing { .. });
         let by = step.endpoint.home().filter(|_| flow.is_some() && begins);
         let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()), flow };
-        head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
+        head.fmt(Name::Event, format_args!("{name}{}", sub.wish.rates));
+        head.header(Name::Accept, content_type).header(Name::Allow, ALLOW);
         head.header(Name::AllowEvents, ALLOW_EVENTS).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
         if let Some(held) = &sub.held {
             head.header(Name::SuppressIfMatch, held.tag.as_str());

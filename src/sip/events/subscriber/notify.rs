@@ -10,7 +10,7 @@ use super::{
 use crate::sip::{
     dialog::{Dialog, Order, Party},
     endpoint::ServerId,
-    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, conditional::EntityTag, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, conditional::EntityTag, rates::Rates, seconds},
     header::{Name, Reason, SubState},
     ids::Token,
     message::Message,
@@ -117,6 +117,7 @@ impl Subscriber {
             SubState::Pending => Notice::Pending,
             SubState::Terminated => Notice::Terminated(announced.reason),
         };
+        let rates = Rates::of(&announced.params);
         let charset = message.charset().map(str::to_owned);
         let version = EntityTag::in_notify(message);
         let mut unchanged = false;
@@ -128,7 +129,7 @@ impl Subscriber {
                 unchanged = true;
             }
         }
-        let notified = Notified { id: SubscriptionId(id), state, body, charset, tag: version, unchanged, flow };
+        let notified = Notified { id: SubscriptionId(id), state, body, charset, tag: version, unchanged, rates, flow };
         Ok((id, tag, notified))
     }
 
