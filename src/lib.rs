@@ -4,7 +4,7 @@
 //!
 //! | module | is | RFCs |
 //! |---|---|---|
-//! | [`sip`] | the protocol, without input or output | 3261, 3263, 3581, 3903, 4320, 5626, 6223, 6665, 7616, 8760 |
+//! | [`sip`] | the protocol, without input or output | 3261, 3263, 3581, 3903, 4320, 5626, 5839, 6223, 6446, 6665, 7616, 8760 |
 //! | [`presence`] | statuses, documents, policy, the sans-IO core | 3856, 3863, 4479, 4480, 5025 |
 //! | [`config`] | the files that the user edits | |
 //! | [`net`] | the only sockets | |

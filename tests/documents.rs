@@ -472,6 +472,7 @@ fn every_kind_of_line_holds_against_the_json_schema() {
         state: "terminated".into(),
         route: Some("directly: peer to peer".into()),
         expires_in: Some(0),
+        rates: sippresence::presence::Rates { max: Some("0.1".parse().unwrap()), ..Default::default() },
         reason: Some("probation".into()),
         last_code: Some(FailureCode::Sip(489)),
         next_retry: Some(now()),

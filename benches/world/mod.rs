@@ -61,6 +61,7 @@ impl Table {
             expires: WEEK,
             retry_cap: Duration::from_mins(2),
             rate: 0,
+            rates: sippresence::presence::Rates::default(),
             lenient: false,
             language: None,
             credentials: None,

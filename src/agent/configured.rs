@@ -114,6 +114,7 @@ pub fn builder(
         .min_expires(settings.agent.min_expires)
         .max_subscriptions(settings.agent.max_subscriptions)
         .rate(settings.watch.rate)
+        .rates(settings.watch.rates)
         .expires(settings.watch.p2p_expires)
         .lenient(settings.interop.lenient)
         .auth_min(super::min_hash(settings))

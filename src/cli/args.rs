@@ -137,7 +137,9 @@ pub(super) enum Command {
     Trust(Trust),
     /// Start, stop and look after the agent, which keeps my presence up
     Agent(Agent),
-    /// Look after the embedded presence server
+    /// Look after the accounts of the embedded presence server
+    // Until there is a server to run, it is no command to be found by accident.
+    #[command(hide = true)]
     Serve(Serve),
     /// Show or check the configuration
     Config(Config),

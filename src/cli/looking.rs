@@ -378,6 +378,7 @@ async fn own_client_at(context: &Context, name: Option<&str>, targets: &[String]
         .auth_min(agent::min_hash(settings))
         .timing(agent::timing(settings))
         .expires(settings.watch.p2p_expires)
+        .rates(settings.watch.rates)
         .rate(settings.watch.rate)
         .lenient(settings.interop.lenient)
         .bind()

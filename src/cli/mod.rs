@@ -67,11 +67,18 @@ struct Context {
 impl Context {
     /// Says which way the first state of a target came and why, if more than usual is to be said.
     fn tell_way(&self, line: &Line) {
-        let way = line.subscription.as_ref().and_then(|subscription| subscription.route.as_ref());
+        let subscription = line.subscription.as_ref();
+        let way = subscription.and_then(|subscription| subscription.route.as_ref());
         if let (Kind::Snapshot, Some(way), Some(presentity), true) =
             (line.kind, way, &line.presentity, self.args.verbose > 0)
         {
-            self.output.tell(&text::visible(&format!("{presentity}: {way}")));
+            let agreed = subscription.map(|subscription| subscription.rates.to_string()).unwrap_or_default();
+            let agreed = if agreed.is_empty() {
+                agreed
+            } else {
+                format!(" ({} NOTIFYs a second)", agreed.replace(';', " ").trim())
+            };
+            self.output.tell(&text::visible(&format!("{presentity}: {way}{agreed}")));
         }
     }
 }

@@ -27,7 +27,10 @@ use crate::{
         listen::Listeners,
         resolve,
     },
-    presence::core::{Core, CoreConfig, Now, Outbox},
+    presence::{
+        Rates,
+        core::{Core, CoreConfig, Now, Outbox},
+    },
     sip::uri::{Host, Uri, escape_user},
 };
 
@@ -49,6 +52,7 @@ pub struct ClientBuilder {
     min_expires: Duration,
     max_subscriptions: usize,
     rate: u32,
+    rates: Rates,
     expires: Duration,
     lenient: bool,
     device: Option<String>,
@@ -82,6 +86,7 @@ impl ClientBuilder {
             min_expires: Duration::from_mins(1),
             max_subscriptions: 10_000,
             rate: 10,
+            rates: Rates::default(),
             expires: Duration::from_mins(5),
             lenient: true,
             device: None,
@@ -175,6 +180,12 @@ impl ClientBuilder {
     /// Sets how many subscriptions are made a second, a few more at once; zero sets no limit, and 10 is usual.
     pub fn rate(mut self, rate: u32) -> Self {
         self.rate = rate;
+        self
+    }
+
+    /// How often those whom we watch are asked to tell of changes (RFC 6446); not at all by default.
+    pub fn rates(mut self, rates: Rates) -> Self {
+        self.rates = rates;
         self
     }
 
@@ -361,6 +372,7 @@ impl ClientBuilder {
             expires: wire_seconds(self.expires).max(1),
             retry_cap: Duration::from_mins(2),
             rate: self.rate,
+            rates: self.rates,
             server: self.server.clone(),
             lenient: self.lenient,
             language: self.language,

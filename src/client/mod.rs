@@ -144,7 +144,8 @@ pub use crate::{
     },
     sip::{
         auth::{Hash, Secret},
-        events::notifier::SavedSubscription,
+        events::rates::{Rate, Rates},
+        events::{conditional::Savings, notifier::SavedSubscription},
         header::Name,
         probe::Answer,
         transaction::Timing,
@@ -376,6 +377,11 @@ impl PresenceClient {
     /// Returns who watches us, and who wants to.
     pub async fn watchers(&self) -> Result<Vec<Watcher>, ClientError> {
         self.ask(Command::Watchers).await
+    }
+
+    /// Returns what was not sent to watchers, and what was not sent to us, because it was known (RFC 5839).
+    pub async fn savings(&self) -> Result<(Savings, Savings), ClientError> {
+        self.ask(Command::Savings).await
     }
 
     /// Returns everybody who watched us or wanted to, as far as that is remembered: a thousand people, by their addresses.

@@ -19,7 +19,7 @@ use super::{
     paths::{Environment, Paths},
     settings::{Account, Listen, PasswordSource, Settings, listen_address},
 };
-use crate::presence::OpenWhen;
+use crate::presence::{OpenWhen, Rate, RateError};
 
 /// Expires headers carry seconds in 32 bits; a year is more than anybody means.
 const YEAR: Duration = Duration::from_hours(24 * 365);
@@ -193,6 +193,9 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
     s.read("expires", &mut watch.expires, expires)?;
     s.read("p2p_expires", &mut watch.p2p_expires, expires)?;
     s.read("rate", &mut watch.rate, |value| number(value, 1, 10_000))?;
+    s.read("max_rate", &mut watch.rates.max, a_second)?;
+    s.read("min_rate", &mut watch.rates.min, a_second)?;
+    s.read("adaptive_min_rate", &mut watch.rates.adaptive_min, a_second)?;
     s.finish(known)?;
 
     let (mut s, tui) = (root.section("tui")?, &mut settings.tui);
@@ -233,6 +236,17 @@ fn read(source: &Source<'_>, folders: &Folders<'_>, known: &[String]) -> Result<
 /// Reads a text of which the empty one means none.
 pub(super) fn optional(value: &DeValue<'_>) -> Result<Option<String>, String> {
     text(value).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// A rate of NOTIFYs; 0 asks for none.
+fn a_second(value: &DeValue<'_>) -> Result<Option<Rate>, String> {
+    let text = match value {
+        DeValue::Float(number) => number.as_str(),
+        DeValue::Integer(number) => number.as_str(),
+        _ => "",
+    };
+    let is_zero = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    if is_zero { Ok(None) } else { text.parse().map(Some).map_err(|error: RateError| error.to_string()) }
 }
 
 fn word<T: FromStr<Err = String>>(value: &DeValue<'_>) -> Result<T, String> {

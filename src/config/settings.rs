@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
 
+use crate::presence::Rates;
+
 /// The port that is tried when none is configured.
 pub const DEFAULT_PORT: u16 = 5060;
 
@@ -234,11 +236,18 @@ pub struct Watch {
     pub p2p_expires: Duration,
     /// How many SUBSCRIBEs leave in a second.
     pub rate: u32,
+    /// How often a notifier is asked to tell of changes (RFC 6446).
+    pub rates: Rates,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { expires: Duration::from_hours(1), p2p_expires: Duration::from_mins(5), rate: 10 }
+        Self {
+            expires: Duration::from_hours(1),
+            p2p_expires: Duration::from_mins(5),
+            rate: 10,
+            rates: Rates::default(),
+        }
     }
 }
 

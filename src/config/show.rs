@@ -4,10 +4,17 @@ use std::fmt::Write as _;
 
 use toml_edit::{Array, Value};
 
+use crate::presence::Rate;
+
 use super::{
     duration::format_duration,
     settings::{Account, PasswordSource, Settings},
 };
+
+/// A rate as a number; 0 for none.
+fn a_second(rate: Option<Rate>) -> Value {
+    rate.and_then(|rate| rate.to_string().parse().ok()).unwrap_or_else(|| 0.into())
+}
 
 impl Settings {
     /// Writes every key with the value in force; secrets are not among them.
@@ -56,6 +63,9 @@ impl Settings {
             ("expires", time(watch.expires)),
             ("p2p_expires", time(watch.p2p_expires)),
             ("rate", i64::from(watch.rate).into()),
+            ("max_rate", a_second(watch.rates.max)),
+            ("min_rate", a_second(watch.rates.min)),
+            ("adaptive_min_rate", a_second(watch.rates.adaptive_min)),
         ];
         section(&mut out, "watch", keys);
         section(&mut out, "tui", vec![("theme", tui.theme.to_string().into())]);

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     connection::{Connection, ControlError},
     listener::{ControlListener, Peer, lock},
-    status::{AccountStatus, AgentStatus, StateFile},
+    status::{AccountStatus, AgentStatus, Saved, StateFile},
 };
 pub use crate::client::{Buddy, Judgement, Line, Traced, WatcherGrade, WatcherInfo};
 

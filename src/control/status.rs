@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::client::Savings;
+
 /// The answer to `status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentStatus {
@@ -36,6 +38,18 @@ pub struct AgentStatus {
     pub active: usize,
     /// How many wait for our approval.
     pub pending: usize,
+    /// What was not sent because it was known (RFC 5839), since the agent began.
+    #[serde(default)]
+    pub saved: Saved,
+}
+
+/// What conditional notification saved, in both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// What those who watch us were not sent.
+    pub to_watchers: Savings,
+    /// What those whom we watch did not send.
+    pub from_watched: Savings,
 }
 
 /// How an account is.

@@ -48,8 +48,10 @@ use crate::sip::{
     endpoint::{Counters, Endpoint, EndpointConfig, Event, contact_uri},
     events::{
         ALLOW_EVENTS, EventPackage, Step, User,
+        conditional::Savings,
         notifier::{Notifier, NotifierConfig},
         publisher::SavedPublication,
+        rates::Rates,
         subscriber::Subscriber,
     },
     locate::{self, Answer},
@@ -113,6 +115,8 @@ pub struct CoreConfig {
     pub retry_cap: Duration,
     /// How many subscriptions are made a second; zero sets no limit.
     pub rate: u32,
+    /// How often those who are watched are asked to tell of changes (RFC 6446).
+    pub rates: Rates,
     /// Take what peers of older days get wrong.
     pub lenient: bool,
     /// The user's language, to choose among notes.
@@ -284,6 +288,7 @@ impl Core {
             min_expires: config.min_expires,
             max_subscriptions: config.max_subscriptions,
             rate: NOTIFY_RATE,
+            whole: true,
             account,
             user: User::Notifier,
         };
@@ -522,6 +527,11 @@ impl Core {
     /// Returns what was dropped in silence so far.
     pub fn counters(&self) -> Counters {
         self.endpoint.counters()
+    }
+
+    /// Returns what was not sent to watchers, and what was not sent to us, because it was known (RFC 5839).
+    pub fn savings(&self) -> (Savings, Savings) {
+        (self.notifier.savings(), self.subscriber.savings())
     }
 
     /// Returns how many proven and unproven subscriptions are served: for tests of leaks and limits.

@@ -20,6 +20,7 @@ mod views;
 pub mod winfo;
 pub mod xml;
 
+pub use crate::sip::events::rates::{Rate, RateError, Rates};
 pub use event::{PresenceEvent, PresentityState};
 pub use info::{FailureCode, Freshness, PresenceInfo};
 pub use status::{Activity, Basic, OpenWhen, PresenceStatus};

@@ -25,7 +25,7 @@ fn at(n: usize) -> SocketAddr {
 }
 
 /// bob, who lets everybody in who is there.
-fn open_bob() -> Script {
+pub(crate) fn open_bob() -> Script {
     let mut config = config("bob", BOB);
     config.policy = open_policy();
     let mut script = Script::new(config);

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod answering;
+mod conditional;
 mod limits;
+mod pacing;
 mod remembering;
 mod restarting;
 mod saved_data;

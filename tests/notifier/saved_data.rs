@@ -128,7 +128,7 @@ proptest! {
             // With or without a Route and a body; nothing else, and no line end within a line.
             let allowed = [
                 "Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Contact", "Event",
-                "Subscription-State", "Allow-Events", "User-Agent", "Content-Type", "Content-Length",
+                "Subscription-State", "Allow-Events", "User-Agent", "SIP-ETag", "Content-Type", "Content-Length",
             ];
             prop_assert!(names.iter().all(|name| allowed.contains(name)), "{}", text);
             prop_assert!(names.windows(2).all(|two| two[0] != two[1] || two[0] == "Route"), "{}", text);

@@ -13,6 +13,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("sipp::is_notified_refreshes_and_leaves_over_tcp", watches_over_tcp),
     ("sipp::gets_the_document_once_its_address_answered_and_is_forgotten_with_481", unproven),
     ("sipp::pol_03_cannot_tell_a_polite_block_from_an_offline_user", cannot_tell),
+    ("sipp::cnn_01_and_02_is_not_told_what_it_knows", knows),
+    ("sipp::rte_01_to_03_is_told_as_often_as_it_wants", paced),
     ("sipp::is_watched_until_it_refuses", notifies),
     ("sipp::aut_01_and_03_verifies_our_password_and_refuses_another", challenges),
     ("sipp::aut_12_its_realm_is_kept_over_a_restart_and_no_other_is_answered", realm_is_kept),
@@ -95,6 +97,8 @@ fn received(peer: &Peer, agent: &Agent) -> Vec<String> {
     assert!(status.success(), "{status} {trace}");
     let plain = |line: &str| match line.split_once(':') {
         Some(("Via" | "Call-ID" | "From" | "To", _)) => String::new(),
+        // Made of a document that began at another time.
+        Some(("SIP-ETag", tag)) => format!("SIP-ETag: {}", tag.trim().len()),
         Some(("Subscription-State" | "Expires", _)) => line.chars().filter(|c| !c.is_ascii_digit()).collect(),
         // Where it watches from is another port each time.
         _ if line.starts_with("NOTIFY ") => "NOTIFY".to_owned(),
@@ -121,6 +125,24 @@ fn cannot_tell(peer: &Peer) {
     assert_eq!(offline.len(), 7, "{offline:#?}");
     assert_eq!(blocked, offline);
     assert_eq!(blocked.iter().filter(|message| message.contains("<basic>closed</basic>")).count(), 3, "{blocked:#?}");
+}
+
+fn knows(peer: &Peer) {
+    let agent = Agent::start("allow = [\"bob@127.0.0.1\"]\n");
+    agent.set("available");
+    Sipp::play(peer, "conditional.xml", "u1", free_port(), Some(agent.port)).succeeds();
+    let status: serde_json::Value = serde_json::from_str(&agent.home.run(&["agent", "status", "--json"])).unwrap();
+    let saved = &status["saved"]["to_watchers"];
+    assert_eq!((&saved["notifies"], &saved["documents"]), (&json!(2), &json!(1)), "{status}");
+    assert!(saved["bytes"].as_u64() > Some(900), "{status}");
+    let told = agent.home.run(&["agent", "status"]);
+    assert!(told.contains("saved") && told.contains("(2 NOTIFYs, 1 document)"), "{told}");
+}
+
+fn paced(peer: &Peer) {
+    let agent = Agent::start("allow = [\"bob@127.0.0.1\"]\n");
+    agent.set("available");
+    Sipp::play(peer, "pacing.xml", "u1", free_port(), Some(agent.port)).succeeds();
 }
 
 fn refused(peer: &Peer) {

@@ -33,6 +33,8 @@ struct Hider {
     config: CoreConfig,
     hides_by_rule: bool,
     seen: Vec<Seen>,
+    /// The last version that was told.
+    tag: String,
 }
 
 impl Hider {
@@ -41,7 +43,7 @@ impl Hider {
         let device = Some("laptop".to_owned());
         let config = CoreConfig { policy: policy(&[("alice@192.0.2.10", action)]), device, ..config("bob", BOB) };
         let script = Script::new(config.clone());
-        let mut hider = Self { script, config, hides_by_rule, seen: Vec::new() };
+        let mut hider = Self { script, config, hides_by_rule, seen: Vec::new(), tag: String::new() };
         let status = if hides_by_rule { PresenceStatus::Busy } else { PresenceStatus::Offline };
         hider.script.publish(status, None);
         hider
@@ -57,6 +59,9 @@ impl Hider {
             }
             for msg in sent {
                 self.seen.push(seen(&msg));
+                if let Some(tag) = msg.get("SIP-ETag") {
+                    tag.clone_into(&mut self.tag);
+                }
                 if msg.code().is_none() {
                     self.script.answer(&msg, "200 OK");
                 }
@@ -110,7 +115,16 @@ fn story(hides_by_rule: bool) -> Vec<Seen> {
     bob.change(PresenceStatus::Busy);
     bob.ask(&Ask { seq: 7, ..first.again(&ok, 300) });
     bob.ask(&Ask { expires: Some(0), call_id: "second-look".into(), ..Ask::default() });
-    bob.ask(&Ask { seq: 8, ..first.again(&ok, 0) });
+    // It says what it knows, and what it does not.
+    let tag = bob.tag.clone();
+    for (n, known) in [tag.as_str(), "*", "aaaaaaaaaaaa"].into_iter().enumerate() {
+        let lines = format!("Suppress-If-Match: {known}\n");
+        bob.ask(&Ask { seq: 8 + u32::try_from(n).unwrap(), lines: &lines, ..first.again(&ok, 300) });
+        bob.ask(&Ask { expires: Some(0), call_id: format!("known-{n}"), lines: &lines, ..Ask::default() });
+        bob.change(PresenceStatus::Available);
+    }
+    let lines = format!("Suppress-If-Match: {tag}\n");
+    bob.ask(&Ask { seq: 20, lines: &lines, ..first.again(&ok, 0) });
     bob.wait(secs(40));
     bob.seen
 }
@@ -122,6 +136,10 @@ fn pol_03_a_polite_block_and_an_offline_user_send_the_same() {
         assert_eq!(blocked, offline, "message {number}");
     }
     assert_eq!(blocked.len(), offline.len());
+    // Tags are the same, for they are compared above, and so is what is spared by them.
+    let count = |text: &str| blocked.iter().filter(|seen| seen.text.contains(text)).count();
+    assert_eq!(count("204 No Notification"), 2);
+    assert!(count("SIP-ETag: ") >= 8);
     // Initial, look, refresh, what follows the crash, refresh, look, end; each request with its 200.
     assert!(blocked.len() >= 13, "{}", blocked.len());
     let said: Vec<&Seen> = blocked.iter().filter(|seen| seen.text.contains("<basic>closed</basic>")).collect();

@@ -112,6 +112,7 @@ pub fn config(local: &str) -> CoreConfig {
         expires: 300,
         retry_cap: Duration::from_mins(2),
         rate: 0,
+        rates: sippresence::presence::Rates::default(),
         lenient: false,
         language: None,
         credentials: None,

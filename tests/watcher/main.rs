@@ -6,8 +6,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod conditional;
 mod many;
 mod notify;
+mod pacing;
 mod subscribing;
 mod winfo;
 #[path = "../world/mod.rs"]

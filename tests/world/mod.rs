@@ -68,6 +68,7 @@ pub fn config(user: &str, local: &str) -> CoreConfig {
         expires: 300,
         retry_cap: secs(120),
         rate: 10,
+        rates: sippresence::presence::Rates::default(),
         lenient: false,
         language: None,
         credentials: None,

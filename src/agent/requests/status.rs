@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{Shared, refuse};
 use crate::{
     agent::{kept::Keeper, lock},
-    control::{AccountStatus, AgentStatus, Reply},
+    control::{AccountStatus, AgentStatus, Reply, Saved},
 };
 
 /// Tells how the agent is.
 pub(in crate::agent) async fn status(shared: &Shared) -> Reply {
     let (mut active, mut pending) = (0, 0);
+    let mut saved = Saved::default();
     let mut accounts = Vec::new();
     for seat in shared.kept.seats().iter() {
         let client = seat.client().await;
@@ -19,6 +20,13 @@ pub(in crate::agent) async fn status(shared: &Shared) -> Reply {
                 let waiting = watchers.iter().filter(|watcher| matches!(watcher.state, "pending" | "waiting")).count();
                 pending += waiting;
                 active += watchers.len() - waiting;
+            }
+            Err(error) => return refuse(&error),
+        }
+        match client.savings().await {
+            Ok((to_watchers, from_watched)) => {
+                saved.to_watchers += to_watchers;
+                saved.from_watched += from_watched;
             }
             Err(error) => return refuse(&error),
         }
@@ -42,6 +50,7 @@ pub(in crate::agent) async fn status(shared: &Shared) -> Reply {
         policy_problem: lock(&shared.policy_problem).clone(),
         active,
         pending,
+        saved,
     };
     let publication = Some(Box::new(usual.line().await));
     Reply { agent: Some(Box::new(status)), publication, ..Reply::ok() }

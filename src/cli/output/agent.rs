@@ -5,7 +5,7 @@ use jiff::Zoned;
 use super::{Closed, Output, clock, print};
 use crate::{
     client::{
-        Layer, LayerKind, Line,
+        Layer, LayerKind, Line, Savings,
         shown::{self, standing},
         text,
     },
@@ -59,6 +59,8 @@ impl Output {
         rows.push(("address", agent.address.clone()));
         rows.push(("listens at", format!("{}{only}", listen.join(", "))));
         rows.push(("watchers", format!("{}{waiting}", agent.active)));
+        let (sent, received) = (saving(agent.saved.to_watchers), saving(agent.saved.from_watched));
+        rows.push(("saved", format!("to watchers {sent}; to me {received}")));
         rows.push(("state", state));
         rows.push(("config", agent.config.display().to_string()));
         rows.extend(agent.log.as_ref().map(|log| ("log", log.display().to_string())));
@@ -76,6 +78,14 @@ pub(in crate::cli) fn object(object: &impl serde::Serialize) -> Result<(), Close
 pub(in crate::cli) fn table(rows: &[(&str, String)]) -> Result<(), Closed> {
     let widest = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     rows.iter().try_for_each(|(name, value)| print(&format!("{name:<widest$}  {value}")))
+}
+
+/// Says what was left out because it was known.
+fn saving(saved: Savings) -> String {
+    let Savings { notifies, documents, bytes } = saved;
+    let plural = |n: u64, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let notifies = plural(notifies, "NOTIFY", "NOTIFYs");
+    format!("{} ({notifies}, {})", plural(bytes, "byte", "bytes"), plural(documents, "document", "documents"))
 }
 
 /// What shows of who set nothing.

@@ -22,7 +22,7 @@ use crate::{
         event::WatcherGrade,
         history::Person,
     },
-    sip::{probe, uri::Uri},
+    sip::{events::conditional::Savings, probe, uri::Uri},
 };
 
 /// What a handle asks of the loop.
@@ -54,6 +54,7 @@ pub(in crate::client) enum Command {
     SetPeers(Secrets, oneshot::Sender<()>),
     Preview(String, Option<WatcherGrade>, Timestamp, oneshot::Sender<Preview>),
     Watchers(oneshot::Sender<Vec<Watcher>>),
+    Savings(oneshot::Sender<(Savings, Savings)>),
     WatcherHistory(oneshot::Sender<Vec<Person>>),
     ForgetWatcher(String, oneshot::Sender<()>),
     Saved(oneshot::Sender<SavedServing>),
@@ -144,6 +145,9 @@ impl Driver {
             }
             Command::Watchers(reply) => {
                 let _ = reply.send(self.core.watchers());
+            }
+            Command::Savings(reply) => {
+                let _ = reply.send(self.core.savings());
             }
             Command::WatcherHistory(reply) => {
                 let _ = reply.send(self.core.watcher_history(now));

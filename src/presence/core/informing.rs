@@ -67,6 +67,7 @@ impl Informing {
             min_expires,
             max_subscriptions: MAX_SUBSCRIPTIONS,
             rate: NOTIFY_RATE,
+            whole: false,
             account,
             user: User::WatcherInfo,
         };
@@ -171,7 +172,7 @@ impl Core {
                 if let Some(told) = view.and_then(|view| self.informing.told.get_mut(&view)) {
                     told.full = true;
                 }
-                self.informing.notifier.refresh(request, flow, message, id, verdict, &mut step);
+                self.informing.notifier.refresh(request, flow, message, id, verdict, |_| Bytes::new(), &mut step);
             }
             Subscribe::Initial(initial) => {
                 let call_id = message.call_id().unwrap_or_default();

@@ -5,7 +5,10 @@ use std::{collections::HashMap, net::IpAddr, net::SocketAddr, sync::Arc};
 use jiff::Timestamp;
 use tracing::{debug, info};
 
-use super::{Core, CoreConfig, Key, Now, Outbox, PresenceEvent, Step, WATCHER_INFO, judging::Judging, proving::Asker};
+use super::{
+    Core, CoreConfig, Key, Now, Outbox, PresenceEvent, Step, WATCHER_INFO, judging::Judging, proving::Asker,
+    subject::Own,
+};
 use crate::{
     presence::{
         event::{Via, WatcherGrade, WatcherInfo},
@@ -106,8 +109,11 @@ impl Core {
                     return;
                 }
                 let verdict = self.verdict_for(id, now);
-                let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
-                self.notifier.refresh(request, flow, message, id, verdict, &mut step);
+                let Self { notifier, endpoint, serving, own, identity, config, .. } = self;
+                let subject = Own::new(own, identity, config);
+                let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
+                let body = |view| serving.views.body(view, subject);
+                notifier.refresh(request, flow, message, id, verdict, body, &mut step);
                 out.changed.insert(Key::Watchers);
             }
             Subscribe::Initial(mut initial) => {

@@ -159,6 +159,7 @@ mod tests {
             expires: 300,
             retry_cap: Duration::from_mins(2),
             rate: 10,
+            rates: crate::presence::Rates::default(),
             lenient: false,
             language: None,
             credentials: Some(Credentials { user: "bob".into(), realm: None, servers, min: Hash::Md5 }),

@@ -48,6 +48,9 @@ impl Watch {
         let before = Arc::clone(&self.state);
         let mut state = PresentityState::clone(&before);
         self.told_at_end = false;
+        if let Some(info) = &mut state.subscription {
+            info.rates = notified.rates;
+        }
         match (notified.state, notified.body) {
             // WAT-44: a body shows nothing while the other side has not decided.
             (Notice::Pending, _) => {
@@ -73,6 +76,13 @@ impl Watch {
                     }
                     Err(error) => self.unreadable_body(&mut state, &error, out),
                 }
+            }
+            // RFC 5839 §5.3: nothing new because it is the state that we know.
+            (Notice::Active | Notice::Terminated(_), None) if notified.unchanged => {
+                self.doubtful = false;
+                self.told_at_end = true;
+                self.settled = true;
+                state.freshness = Freshness::Fresh;
             }
             // MAP-20: a state without a document says nothing new.
             (Notice::Active, None) => {

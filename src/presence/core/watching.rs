@@ -11,7 +11,7 @@ use crate::{
     presence::{PresentityState, event::SubscriptionInfo},
     sip::{
         endpoint::ServerId,
-        events::subscriber::{SubscriptionId, Update, Wish},
+        events::subscriber::{Notice, SubscriptionId, Update, Wish},
         message::Message,
         slab::Slab,
         transport::Flow,
@@ -104,6 +104,7 @@ impl Core {
                 Way::Server(_) => self.account,
             },
             outbound: server.is_some_and(|server| server.register),
+            rates: self.config.rates,
         };
         let subscription = SubscriptionInfo {
             state: "trying".to_owned(),
@@ -218,6 +219,10 @@ impl Core {
         let Some(watch) = self.watching.slab.get_mut(id) else { return };
         watch.met = vec![flow.remote.ip()];
         let changed = watch.take(&notified, language.as_deref(), now, out);
+        if let Some(body) = notified.body.filter(|_| notified.state != Notice::Pending) {
+            let readable = !watch.doubtful;
+            self.subscriber.hold(notified.id, notified.tag.filter(|_| readable), body.len());
+        }
         if changed {
             out.changed.insert(Key::Watch(WatchId(id)));
         }

@@ -24,6 +24,7 @@ use crate::{
         endpoint::Failure,
         events::{
             Cause, EventPackage,
+            rates::Rates,
             subscriber::{Notice, Notified, SubscriptionId, Update, Wish},
         },
         time::Instant,
@@ -143,6 +144,7 @@ impl Core {
             route: server.route(),
             account: self.account,
             outbound: server.register,
+            rates: Rates::default(),
         };
         let (subscriber, mut step) = self.subscriber_step(now, out);
         let id = subscriber.subscribe(wish, &mut step);

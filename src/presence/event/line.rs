@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::presence::{
+    Rates,
     buddy::{Buddies, Buddy},
     core::{Linked, Now},
     holds::{Hold, Holds, Lasts},
@@ -127,6 +128,9 @@ pub struct SubscriptionInfo {
     /// Seconds until it ends, unless it is refreshed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
+    /// How often the notifier tells of changes, where it was asked and says so (RFC 6446).
+    #[serde(default, skip_serializing_if = "Rates::is_none")]
+    pub rates: Rates,
     /// The reason with which it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

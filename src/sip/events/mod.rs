@@ -1,7 +1,9 @@
 //! Event notification (RFC 6665) and publication (RFC 3903), for any event package.
 
+pub mod conditional;
 pub mod notifier;
 pub mod publisher;
+pub mod rates;
 pub mod subscriber;
 
 use std::time::Duration;

@@ -21,7 +21,11 @@ use std::{
 use bytes::Bytes;
 
 use self::proof::{Proofs, Unproven};
-use super::{EventPackage, Step, User};
+use super::{
+    EventPackage, Step, User,
+    conditional::{Condition, Savings},
+    rates::{Pace, Rates},
+};
 use crate::sip::{
     auth::AccountId,
     dialog::Dialog,
@@ -76,6 +80,9 @@ pub struct NotifierConfig {
     pub max_subscriptions: usize,
     /// The pause between two NOTIFYs for changes of state to one watcher.
     pub rate: Duration,
+    /// Whether each document stands for itself, and not on those before: then a watcher may say what it knows already
+    /// (RFC 5839), and have it repeated (RFC 6446 §6).
+    pub whole: bool,
     /// Whose password answers challenges to NOTIFYs (AUT-16).
     pub account: Option<AccountId>,
     /// As whose requests its NOTIFYs go.
@@ -150,11 +157,15 @@ pub(super) struct Served {
     fetch: bool,
     /// How large the answer to an unproven fetch may be.
     size_limit: Option<usize>,
+    /// What its last SUBSCRIBE wants not to be told again, until that is answered by a NOTIFY.
+    condition: Option<Condition>,
     owed: Owed,
     queued: bool,
     awaited: Option<Awaited>,
     /// When a change of state was last sent.
     changed_at: Option<Instant>,
+    /// How often the watcher asked to be told.
+    pace: Option<Box<Pace>>,
     /// The watcher asked for quiet until then (NOT-14).
     quiet_until: Option<Instant>,
     timer: Option<Instant>,
@@ -241,6 +252,7 @@ pub struct Notifier {
     attempts: u64,
     /// What would be saved is another than it was.
     unsaved: bool,
+    savings: Savings,
 }
 
 impl Notifier {
@@ -262,12 +274,18 @@ impl Notifier {
             reports: VecDeque::new(),
             attempts: 0,
             unsaved: false,
+            savings: Savings::default(),
         }
     }
 
     /// Returns how many proven subscriptions there are, and how many unproven ones.
     pub fn counts(&self) -> (usize, usize) {
         (self.slab.len() - self.proofs.unproven_len(), self.proofs.unproven_len())
+    }
+
+    /// Returns what watchers knew and were not sent again.
+    pub fn savings(&self) -> Savings {
+        self.savings
     }
 
     /// Takes the next report.
@@ -306,10 +324,11 @@ impl Notifier {
     /// Gives a standing subscription another verdict; its watcher hears of it at once (NOT-20, NOT-21, POL-15).
     pub fn judge(&mut self, id: ServedId, verdict: Verdict, now: Instant) {
         let id = id.0;
-        let Some(served) = self.slab.get(id) else { return };
+        let Some(served) = self.slab.get_mut(id) else { return };
         if served.verdict == verdict || matches!(served.owed, Owed::Last(_)) {
             return;
         }
+        served.condition = None;
         self.set_verdict(id, verdict, now);
         let owed = match verdict {
             Verdict::Refuse(_) => Owed::Last(Farewell::Rejected),
@@ -412,6 +431,8 @@ impl Notifier {
                 self.owe(id, Owed::Last(farewell), now);
             } else if served.gives_up_at.is_some_and(|at| now >= at) {
                 self.owe(id, Owed::Last(Farewell::GaveUp), now);
+            } else if served.repeat_at().is_some_and(|at| now >= at) {
+                self.owe(id, Owed::Change, now);
             } else {
                 self.enqueue(id, now);
             }
@@ -447,8 +468,8 @@ impl Notifier {
             .then(|| served.held_until(rate))
             .flatten();
         let over = !matches!(served.owed, Owed::Last(_));
-        let at =
-            [over.then_some(served.expires_at), held, served.gives_up_at.filter(|_| over)].into_iter().flatten().min();
+        let times = [over.then_some(served.expires_at), held, served.gives_up_at.filter(|_| over), served.repeat_at()];
+        let at = times.into_iter().flatten().min();
         match at {
             Some(at) => self.timers.set(&mut served.timer, id, at),
             None => self.timers.cancel(&mut served.timer, id),
@@ -528,10 +549,30 @@ impl Served {
     /// Until when what is owed has to wait, if the moment matters at all.
     fn held_until(&self, rate: Duration) -> Option<Instant> {
         let rated = match self.owed {
-            Owed::Change => self.changed_at.map(|at| at + rate),
+            Owed::Change => {
+                let wished = self.pace.as_ref().and_then(|pace| pace.held_until());
+                self.changed_at.map(|at| at + rate).max(wished)
+            }
             Owed::Nothing | Owed::Answer | Owed::Last(_) => None,
         };
-        [rated, self.quiet_until].into_iter().flatten().max()
+        rated.max(self.quiet_until)
+    }
+
+    /// When the state is to be told again though nothing changed (RFC 6446 §6, §7).
+    fn repeat_at(&self) -> Option<Instant> {
+        let idle = self.owed == Owed::Nothing && self.awaited.is_none() && self.is_lasting();
+        let active = matches!(self.verdict, Verdict::Active(_));
+        self.pace.as_ref().filter(|_| idle && active).and_then(|pace| pace.repeat_at())
+    }
+
+    /// Takes the rates that the watcher asks for now.
+    fn set_pace(&mut self, asked: Rates, config: &NotifierConfig) {
+        let asked = if config.whole { asked } else { Rates { max: asked.max, ..Rates::default() } };
+        match &mut self.pace {
+            _ if asked.is_none() => self.pace = None,
+            Some(pace) => pace.ask(asked, config.rate),
+            None => self.pace = Some(Box::new(Pace::new(asked, config.rate))),
+        }
     }
 }
 

@@ -17,10 +17,14 @@ use std::{
 };
 
 use self::{
-    machine::{State, Subscription},
+    machine::{Held, State, Subscription},
     pace::Pace,
 };
-use super::{EventPackage, Step};
+use super::{
+    EventPackage, Step,
+    conditional::{EntityTag, Savings},
+    rates::Rates,
+};
 use crate::sip::{
     auth::AccountId,
     dialog::Party,
@@ -69,6 +73,8 @@ pub struct Wish {
     /// Whether NOTIFYs are to come by the connection of the SUBSCRIBE, where that leaves by one (RFC 5626 §4.3): for those
     /// who are registered that way.
     pub outbound: bool,
+    /// How often NOTIFYs are wanted (RFC 6446).
+    pub rates: Rates,
 }
 
 /// One turn in the life of a subscription.
@@ -113,6 +119,12 @@ pub struct Notified<'a> {
     pub body: Option<&'a [u8]>,
     /// The charset that the Content-Type names.
     pub charset: Option<String>,
+    /// The version of the state that the body is, if the notifier names versions.
+    pub tag: Option<EntityTag>,
+    /// There is no body because the state is the one that we [hold](Subscriber::hold).
+    pub unchanged: bool,
+    /// How often NOTIFYs come, where the notifier says so (RFC 6446).
+    pub rates: Rates,
     /// Where it came from.
     pub flow: Flow,
 }
@@ -144,6 +156,7 @@ pub struct Subscriber {
     looks: Pace,
     /// Accept what peers of the days of RFC 3265 get wrong (WAT-20).
     pub lenient: bool,
+    savings: Savings,
 }
 
 impl Subscriber {
@@ -181,6 +194,19 @@ impl Subscriber {
             *refresh_at = at.min(*refresh_at);
         }
         self.rearm(id.0);
+    }
+
+    /// What the last NOTIFY brought is known from now on, under this tag if it has one: it need not be told again until it
+    /// changes, or is [`Update::Expired`] (RFC 5839 §5.3).
+    pub fn hold(&mut self, id: SubscriptionId, tag: Option<EntityTag>, size: usize) {
+        if let Some(sub) = self.slab.get_mut(id.0) {
+            sub.held = tag.map(|tag| Held { tag, size });
+        }
+    }
+
+    /// Returns what notifiers did not send because we knew it.
+    pub fn savings(&self) -> Savings {
+        self.savings
     }
 
     /// Returns how many subscriptions there are.

@@ -52,6 +52,7 @@ names! {
     RecordRoute "Record-Route", #[doc = "Hops that want to stay on the path (§20.30)."];
     SipEtag "SIP-ETag", #[doc = "Names a publication (RFC 3903 §11.3.1)."];
     SipIfMatch "SIP-If-Match", #[doc = "Which publication is meant (RFC 3903 §11.3.2)."];
+    SuppressIfMatch "Suppress-If-Match", #[doc = "Which state need not be told (RFC 5839 §7.2)."];
     MinExpires "Min-Expires", #[doc = "Shortest interval granted (RFC 3261 §20.23)."];
     RetryAfter "Retry-After", #[doc = "When to come again (§20.33)."];
     WwwAuthenticate "WWW-Authenticate", #[doc = "A challenge (§20.44)."];

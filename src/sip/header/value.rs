@@ -125,6 +125,8 @@ pub struct SubscriptionState<'a> {
     pub reason: Option<Reason>,
     /// Seconds to wait before the next attempt.
     pub retry_after: Option<u32>,
+    /// All parameters.
+    pub params: Params<'a>,
 }
 
 impl<'a> SubscriptionState<'a> {
@@ -150,7 +152,7 @@ impl<'a> SubscriptionState<'a> {
         let params = Params::parse(&value[end..], name, |_, _| {})?;
         let seconds = |name| params.get(name).and_then(|v| delta_seconds(v.as_bytes()));
         let reason = params.get("reason").filter(|r| !r.is_empty()).map(Reason::from_token);
-        Ok(Self { state, expires: seconds("expires"), reason, retry_after: seconds("retry-after") })
+        Ok(Self { state, expires: seconds("expires"), reason, retry_after: seconds("retry-after"), params })
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Farewell, Notifier, Owed, Served, ServedId, Verdict};
+use bytes::Bytes;
+
+use super::{Farewell, Notifier, Owed, Served, ServedId, Verdict, View};
 use crate::sip::{
     dialog::{Dialog, Order, Party},
     endpoint::{ServerId, contact_uri, secure_contact_uri},
-    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, conditional::Condition, rates::Rates, seconds},
     header::{HeaderError, Name},
     ids::Token,
     locate::{self, Plan},
@@ -189,10 +191,10 @@ impl Notifier {
         };
         let granted = message.expires().unwrap_or(3600).min(MAX_EXPIRES);
         let fetch = granted == 0;
-        accept(request, flow, message, tag, &contact_user, granted, step);
+        accept(request, flow, message, 200, tag, &contact_user, granted, step);
         let lives = if proven || fetch { seconds(granted) } else { UNPROVEN_FOR.min(seconds(granted)) };
         let event_id = message.event().ok().flatten().and_then(|event| event.id).map(Into::into);
-        let served = Served {
+        let mut served = Served {
             dialog,
             event_id,
             watcher: initial.watcher.as_str().into(),
@@ -208,13 +210,16 @@ impl Notifier {
             unproven: None,
             fetch,
             size_limit: (!proven && fetch).then(|| request_size(message) * 4),
+            condition: Condition::of(message).filter(|_| self.config.whole),
             owed: Owed::Nothing,
             queued: false,
             awaited: None,
             changed_at: None,
+            pace: None,
             quiet_until: None,
             timer: None,
         };
+        served.set_pace(asked_rates(message), &self.config);
         let id = self.slab.insert(served);
         self.by_tag.insert(tag, id);
         if proven {
@@ -268,7 +273,9 @@ impl Notifier {
         self.has_its_share(watcher) || self.counts().0 >= self.config.max_subscriptions
     }
 
-    /// Serves a refresh or an unsubscribe; a refusal ends the subscription too (NOT-25).
+    /// Serves a refresh or an unsubscribe; a refusal ends the subscription too (NOT-25). `body` returns the bytes behind a
+    /// view as they are now, for a watcher that says which it knows.
+    #[allow(clippy::too_many_arguments, reason = "a request, what it is about, and what was decided about it")]
     pub fn refresh(
         &mut self,
         request: ServerId,
@@ -276,6 +283,7 @@ impl Notifier {
         message: &Message<'_>,
         id: ServedId,
         verdict: Verdict,
+        body: impl FnOnce(View) -> Bytes,
         step: &mut Step<'_>,
     ) {
         let now = step.now;
@@ -323,7 +331,24 @@ impl Notifier {
         served.granted_until = now + seconds(granted);
         served.expires_at = served.granted_until;
         served.asked_end = granted == 0;
-        accept(request, flow, message, tag, &user, granted, step);
+        served.set_pace(asked_rates(message), &self.config);
+        let same = served.verdict == verdict;
+        let condition = Condition::of(message).filter(|_| self.config.whole && same);
+        // RFC 5839 §6.3: nothing has to be told. Whose address has yet to answer is told more for that, and an end is told.
+        let known = condition.as_ref().filter(|_| served.unproven.is_none() && granted > 0).and_then(|condition| {
+            let body = if let Verdict::Active(view) = verdict { body(view) } else { Bytes::new() };
+            let known = *condition == Condition::Any || (!body.is_empty() && condition.matches(&body));
+            known.then_some(body.len())
+        });
+        if let Some(document) = known {
+            self.savings.notify(document);
+            accept(request, flow, message, 204, tag, &user, granted, step);
+            self.proofs.prove(flow.remote, now);
+            self.rearm(id.0);
+            return;
+        }
+        served.condition = condition;
+        accept(request, flow, message, 200, tag, &user, granted, step);
         // A request in the dialog bears our tag, which only the watcher's own address was told.
         self.proven_by(id.0, now);
         if self.slab.get(id.0).is_some_and(|served| served.verdict != verdict) {
@@ -389,12 +414,18 @@ fn new_dialog(message: &Message<'_>, local_tag: Token) -> Result<Dialog, HeaderE
     })
 }
 
-/// Sends the 200, whose Contact and tag make the dialog.
+/// The rates that a SUBSCRIBE asks for; none, where it asks for none any more.
+fn asked_rates(message: &Message<'_>) -> Rates {
+    message.event().ok().flatten().map(|event| Rates::of(&event.params)).unwrap_or_default()
+}
+
+/// Sends the 2xx, whose Contact and tag make the dialog.
 #[allow(clippy::too_many_arguments, reason = "the parts of one response")]
 fn accept(
     request: ServerId,
     flow: Flow,
     message: &Message<'_>,
+    code: u16,
     tag: Token,
     user: &str,
     granted: u32,
@@ -405,7 +436,7 @@ fn accept(
     let secure =
         message.request_uri().and_then(|uri| uri.get(..5)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
     let contact = if secure { secure_contact_uri(user, listening) } else { contact_uri(user, listening, transport) };
-    step.endpoint.respond_tagged(request, flow, message, 200, tag, step.now, step.out, |head| {
+    step.endpoint.respond_tagged(request, flow, message, code, tag, step.now, step.out, |head| {
         for route in message.all(Name::RecordRoute) {
             head.bytes(Name::RecordRoute, route);
         }

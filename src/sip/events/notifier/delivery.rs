@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, SEQ_JUMP, ServedId, Verdict, View};
 use crate::sip::{
     endpoint::{ContactSlot, Failure, Outgoing},
-    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, USER_AGENT, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, USER_AGENT, conditional::EntityTag, rates::Rates, seconds},
     header::Name,
     locate::{self, LocateError, PeerIdentity},
     message::Message,
@@ -20,8 +20,8 @@ use crate::sip::{
 /// answers them.
 const GONE: [u16; 15] = [401, 404, 405, 407, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604];
 
-/// What Via, Contact, Content-Type and Content-Length add to a head at most.
-const YET_TO_COME: usize = 300;
+/// What Via, Contact, SIP-ETag, Content-Type and Content-Length add to a head at most.
+const YET_TO_COME: usize = 340;
 
 impl Notifier {
     /// Sends one NOTIFY with the newest state; what is over is forgotten.
@@ -60,12 +60,23 @@ impl Notifier {
             }
             None => {
                 let state = if served.verdict == Verdict::Pending { "pending" } else { "active" };
-                head.fmt(Name::SubscriptionState, format_args!("{state};expires={left}"))
+                let rates = served.pace.as_ref().map(|pace| pace.rates).unwrap_or_default();
+                head.fmt(Name::SubscriptionState, format_args!("{state};expires={left}{rates}"))
             }
         };
         head.header(Name::AllowEvents, ALLOW_EVENTS).header(Name::UserAgent, USER_AGENT);
         let spare = served.size_limit.map_or(usize::MAX, |limit| limit.saturating_sub(head.len() + YET_TO_COME));
-        let content = content.filter(|content| !content.is_empty() && content.len() <= spare);
+        let mut content = content.filter(|content| !content.is_empty());
+        // What an unproven watcher wants not to be told waits for the first NOTIFY that would tell it.
+        let condition = if unproven && !served.fetch { None } else { served.condition.take() };
+        let known = condition.zip(content.as_ref()).is_some_and(|(condition, content)| condition.matches(content));
+        content = content.filter(|content| known || content.len() <= spare);
+        if let Some(document) = content.as_ref().filter(|_| self.config.whole) {
+            head.header(Name::SipEtag, EntityTag::of(document).as_str());
+        }
+        if known {
+            self.savings.document(content.take().map_or(0, |document| document.len()));
+        }
         if content.is_some() {
             head.header(Name::ContentType, package.content_type);
         }
@@ -76,6 +87,9 @@ impl Notifier {
         };
         if owed == Owed::Change {
             served.changed_at = Some(now);
+        }
+        if let Some(pace) = &mut served.pace {
+            pace.tell(now);
         }
         let way =
             UriRef::parse(served.dialog.next_hop()).map_err(|_| LocateError::Scheme(String::new())).and_then(|hop| {
@@ -135,6 +149,15 @@ impl Notifier {
             && let Some(served) = self.slab.get_mut(id.0)
         {
             served.quiet_until = Some(now + seconds(after.seconds.min(MAX_EXPIRES)));
+        }
+        // RFC 6446 §9.3: whoever answers with an Event says by it how often it wants to be told from now on.
+        if code < 300
+            && let Ok(Some(event)) = message.event()
+            && event.package.eq_ignore_ascii_case(self.config.package.name)
+            && let Some(served) = self.slab.get_mut(id.0)
+        {
+            served.set_pace(Rates::of(&event.params), &self.config);
+            self.unsaved |= served.is_lasting();
         }
         self.enqueue(id.0, now);
     }

@@ -12,7 +12,7 @@ use super::{Farewell, GIVE_UP_AFTER, Notifier, Owed, Served, ServedId, Verdict};
 use crate::sip::{
     dialog::{Dialog, MAX_ROUTES, Party},
     endpoint::contact_uri,
-    events::{MAX_EXPIRES, seconds},
+    events::{MAX_EXPIRES, rates::Rates, seconds},
     header::{EventHeader, NameAddr},
     ids::Token,
     time::Instant,
@@ -64,6 +64,9 @@ pub struct SavedSubscription {
     /// When it is given up, if nobody decided yet (NOT-22).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gives_up_at: Option<Timestamp>,
+    /// How often the watcher wants to be told (RFC 6446).
+    #[serde(default, skip_serializing_if = "Rates::is_none")]
+    pub rates: Rates,
     /// A NOTIFY was unsent or unanswered.
     #[serde(default)]
     pub owed: bool,
@@ -98,6 +101,7 @@ pub enum Telling {
 pub struct Revived {
     served: Served,
     owed: bool,
+    rates: Rates,
 }
 
 impl SavedSubscription {
@@ -143,14 +147,16 @@ impl SavedSubscription {
             unproven: None,
             fetch: false,
             size_limit: None,
+            condition: None,
             owed: Owed::Nothing,
             queued: false,
             awaited: None,
             changed_at: None,
+            pace: None,
             quiet_until: None,
             timer: None,
         };
-        Ok(Revived { served, owed: self.owed })
+        Ok(Revived { served, owed: self.owed, rates: self.rates })
     }
 
     fn dialog(&self) -> Option<Dialog> {
@@ -210,7 +216,7 @@ impl Notifier {
         telling: Telling,
         now: Instant,
     ) -> Result<ServedId, NotRestored> {
-        let Revived { served, owed } = revived;
+        let Revived { mut served, owed, rates } = revived;
         if self.by_tag.contains_key(&served.dialog.local_tag) {
             return Err(NotRestored::Damaged);
         }
@@ -219,6 +225,10 @@ impl Notifier {
         }
         *self.per_watcher.entry(served.watcher.clone()).or_default() += 1;
         let tag = served.dialog.local_tag;
+        served.set_pace(rates, &self.config);
+        if let Some(pace) = &mut served.pace {
+            pace.tell(now);
+        }
         let id = self.slab.insert(served);
         self.by_tag.insert(tag, id);
         self.unsaved = true;
@@ -259,6 +269,7 @@ impl Served {
             contact_user: self.contact_user.as_ref().to_owned(),
             ends_at: on_the_wall(self.granted_until),
             gives_up_at: self.gives_up_at.map(on_the_wall),
+            rates: self.pace.as_ref().map(|pace| pace.rates).unwrap_or_default(),
             owed: self.owed != Owed::Nothing || self.awaited.is_some(),
         }
     }

@@ -7,7 +7,7 @@ use crate::sip::{
     codec::Head,
     dialog::Dialog,
     endpoint::{ALLOW, ContactSlot, Failure, FlowUse, Outgoing},
-    events::{ALLOW_EVENTS, EventPackage, Step, USER_AGENT, User},
+    events::{ALLOW_EVENTS, EventPackage, Step, USER_AGENT, User, conditional::EntityTag},
     header::Name,
     ids::{self, Token},
     locate::{self, PeerIdentity},
@@ -31,6 +31,8 @@ pub(super) struct Subscription {
     pub(super) peer: Option<SocketAddr>,
     /// The connection that the last 2xx came by.
     pub(super) conn: Option<ConnId>,
+    /// The state that is known.
+    pub(super) held: Option<Held>,
     /// The end of what was last granted, once no subscription stands: what is known holds no longer (WAT-50).
     pub(super) known_until: Option<Instant>,
     pub(super) early_at: Option<Instant>,
@@ -39,6 +41,14 @@ pub(super) struct Subscription {
     /// The moment that it has among many: an attempt or a refresh that is due then goes then.
     pub(super) turn: Option<Instant>,
     pub(super) timer: Option<Instant>,
+}
+
+/// A state that need not be told again.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) tag: EntityTag,
+    /// The bytes of its document.
+    pub(super) size: usize,
 }
 
 #[derive(Debug)]
@@ -90,6 +100,7 @@ impl Subscription {
             backoff,
             peer: None,
             conn: None,
+            held: None,
             known_until: None,
             early_at: None,
             locked_out: false,
@@ -283,8 +294,12 @@ impl Subscriber {
         let begins = matches!(sub.state, State::Subscribing { .. });
         let by = step.endpoint.home().filter(|_| flow.is_some() && begins);
         let contact = ContactSlot { at: head.len(), user: Some(sub.wish.contact_user.clone()), flow };
-        head.header(Name::Event, name).header(Name::Accept, content_type).header(Name::Allow, ALLOW);
+        head.fmt(Name::Event, format_args!("{name}{}", sub.wish.rates));
+        head.header(Name::Accept, content_type).header(Name::Allow, ALLOW);
         head.header(Name::AllowEvents, ALLOW_EVENTS).number(Name::Expires, expires).header(Name::UserAgent, USER_AGENT);
+        if let Some(held) = &sub.held {
+            head.header(Name::SuppressIfMatch, held.tag.as_str());
+        }
         let target = sub.wish.target.as_ref();
         let first = sub.wish.route.as_ref().unwrap_or(&sub.wish.target).as_ref();
         let (plan, peer) = match UriRef::parse(hop).map_err(|e| e.to_string()).and_then(|uri| {
@@ -320,6 +335,7 @@ impl Subscriber {
         sub.timer = None;
         if sub.known_until.is_some_and(|end| now >= end) {
             sub.known_until = None;
+            sub.held = None;
             self.updates.push_back((SubscriptionId(id), Update::Expired));
         }
         match &mut sub.state {
@@ -330,6 +346,7 @@ impl Subscriber {
             }
             State::Established { expires_at, not_before, .. } if now >= *expires_at => {
                 let not_before = not_before.filter(|at| *at > now);
+                sub.held = None;
                 self.updates.push_back((SubscriptionId(id), Update::Expired));
                 // A notifier that grants nothing must not make us ask again and again.
                 let may_go = sub.backoff.may_go_at_once(now);

@@ -10,7 +10,7 @@ use super::{
 use crate::sip::{
     dialog::{Dialog, Order, Party},
     endpoint::ServerId,
-    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, seconds},
+    events::{ALLOW_EVENTS, MAX_EXPIRES, Step, conditional::EntityTag, rates::Rates, seconds},
     header::{Name, Reason, SubState},
     ids::Token,
     message::Message,
@@ -117,11 +117,20 @@ impl Subscriber {
             SubState::Pending => Notice::Pending,
             SubState::Terminated => Notice::Terminated(announced.reason),
         };
+        let rates = Rates::of(&announced.params);
         let charset = message.charset().map(str::to_owned);
+        let version = EntityTag::in_notify(message);
+        let mut unchanged = false;
         if let Some(sub) = self.slab.get_mut(id) {
             sub.peer = sub.peer.or_else(|| (!flow.transport.is_stream()).then_some(flow.remote));
+            let known = sub.held.as_ref().filter(|held| version.as_ref() == Some(&held.tag));
+            if let Some(held) = known.filter(|_| message.body.is_empty() && state != Notice::Pending) {
+                self.savings.document(held.size);
+                unchanged = true;
+            }
         }
-        Ok((id, tag, Notified { id: SubscriptionId(id), state, body, charset, flow }))
+        let notified = Notified { id: SubscriptionId(id), state, body, charset, tag: version, unchanged, rates, flow };
+        Ok((id, tag, notified))
     }
 
     /// The first NOTIFY makes the dialog, with its own route set and target (DLG-02).

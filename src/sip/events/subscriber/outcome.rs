@@ -41,7 +41,12 @@ impl Subscriber {
             sub.conn = flow.conn;
             step.endpoint.keep_alive(flow, message, now + seconds(granted.unwrap_or(asked).min(asked)), now);
         }
+        if let Some(held) = sub.held.as_ref().filter(|_| code == 204) {
+            self.savings.notify(held.size);
+        }
         match &mut sub.state {
+            // Nothing more will come (RFC 5839 §7.1).
+            State::Ending { .. } if code == 204 => return self.end(id),
             State::Subscribing { granted: slot, .. } => *slot = Some(granted.unwrap_or(asked)),
             State::Established { refresh: None, told: false, expires_at, refresh_at, .. } => {
                 // The NOTIFY overtook the 200 and did not say how long.

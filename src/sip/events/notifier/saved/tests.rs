@@ -26,6 +26,7 @@ fn saved() -> SavedSubscription {
         contact_user: "bob".into(),
         ends_at: wall() + SignedDuration::from_secs(200),
         gives_up_at: None,
+        rates: Rates::default(),
         owed: false,
     }
 }
