@@ -7,7 +7,7 @@ use sippresence::{
     presence::{
         PresenceStatus,
         core::{CoreConfig, Input, Server, Vouched},
-        policy::{Action, Policy},
+        policy::{Action, Policy, Rule, Who},
         winfo::{Document, Event, Status},
     },
     sip::transport::ConnId,
@@ -199,6 +199,24 @@ fn win_04_who_left_undecided_is_told_as_waiting_until_it_is_decided() {
     decide(&mut bench, Some(Action::Allow));
     let decided = phone.document(&mut bench).unwrap();
     assert_eq!(says(&decided), [(WATCHER, Status::Terminated, Event::Approved)]);
+
+    // By a rule, whatever its name says.
+    for (id, action, event) in
+        [("dear-colleagues", Action::Block, Event::Rejected), ("blockheads", Action::Allow, Event::Approved)]
+    {
+        let mut bench = self::bench();
+        bench.subscribed();
+        let (mut phone, _) = Phone::subscribe(&mut bench, 3600);
+        bench.run_until(300_000);
+        phone.document(&mut bench).unwrap();
+        bench.run_until(310_000);
+        let rule = Rule { who: Some(vec![Who::One(WATCHER.into())]), ..Rule::new(id, action) };
+        let policy = bench.core.policy().clone().with_rules(vec![rule]);
+        let now = bench.now();
+        bench.core.set_policy(policy, now, &mut bench.out);
+        bench.feed(Input::Tick);
+        assert_eq!(says(&phone.document(&mut bench).unwrap()), [(WATCHER, Status::Terminated, event)], "{id}");
+    }
 
     // One that nobody cares about any more.
     let mut bench = self::bench();

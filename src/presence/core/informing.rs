@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use super::{Core, NOTIFY_RATE, Now, Outbox, Step, WATCHER_INFO, serving::state_of};
+use super::{Core, NOTIFY_RATE, Now, Outbox, Step, WATCHER_INFO, remembering::decision_about, serving::state_of};
 use crate::{
     presence::{
         history::{History, Stand},
-        policy::canonical,
+        policy::{Action, Moment, Policy, canonical},
         winfo::{Document, Event, List, Status, Watcher},
     },
     sip::{
@@ -121,7 +121,12 @@ impl Informing {
 
 impl Told {
     /// Makes the next document, of everybody whom there is now.
-    fn document(&mut self, now: &BTreeMap<String, Watcher>, history: &History, resource: &str) -> Document {
+    fn document(
+        &mut self,
+        now: &BTreeMap<String, Watcher>,
+        decided: impl Fn(&Watcher) -> Event,
+        resource: &str,
+    ) -> Document {
         let full = std::mem::replace(&mut self.full, false);
         let is_news = |(id, watcher): &(&String, &Watcher)| {
             full || self
@@ -132,7 +137,7 @@ impl Told {
         let mut watchers: Vec<Watcher> = now.iter().filter(is_news).map(|(_, watcher)| watcher.clone()).collect();
         let gone = self.known.iter().filter(|(id, _)| !full && !now.contains_key(*id));
         watchers.extend(gone.map(|(id, watcher)| {
-            let event = self.ends.get(id).copied().unwrap_or_else(|| end_of(watcher, history));
+            let event = self.ends.get(id).copied().unwrap_or_else(|| decided(watcher));
             Watcher { status: Status::Terminated, event, expiration: None, ..watcher.clone() }
         }));
         let list = List { resource: resource.to_owned(), package: "presence".to_owned(), watchers };
@@ -256,12 +261,14 @@ impl Core {
         }
         let picture = self.picture(now);
         let resource = self.config.address.as_ref().aor();
-        let Self { informing, remembering, endpoint, .. } = self;
+        let moment = self.moment(now.wall);
+        let Self { informing, remembering, endpoint, config, .. } = self;
+        let decided = |watcher: &Watcher| end_of(watcher, &remembering.history, &config.policy, &moment);
         let Informing { notifier, told, by_served, .. } = informing;
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
         notifier.pump(limit, &mut step, |view| {
             let told = told.get_mut(&view);
-            told.map_or_else(Bytes::new, |told| told.document(&picture, &remembering.history, &resource).write().into())
+            told.map_or_else(Bytes::new, |told| told.document(&picture, decided, &resource).write().into())
         });
         // One look has no subscription, and is over now.
         told.retain(|view, told| told.due || by_served.values().any(|served| served == view));
@@ -297,13 +304,16 @@ fn event_of(ending: Ending) -> Event {
 }
 
 /// Says how the wait of somebody who had left came to its end.
-fn end_of(watcher: &Watcher, history: &History) -> Event {
+fn end_of(watcher: &Watcher, history: &History, policy: &Policy, moment: &Moment) -> Event {
     let person = [false, true]
         .into_iter()
         .find_map(|claimed| history.get(&(watcher.uri.clone(), crate::presence::event::Via::Direct, claimed)));
     match person {
-        Some(person) if person.rule.contains("block") => Event::Rejected,
-        Some(_) => Event::Approved,
+        Some(person) => match decision_about(policy, person, moment) {
+            Some((Action::Block | Action::PoliteBlock, _)) => Event::Rejected,
+            Some(_) => Event::Approved,
+            None => Event::Giveup,
+        },
         None => Event::Giveup,
     }
 }

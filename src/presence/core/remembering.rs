@@ -56,7 +56,7 @@ impl Core {
     pub(super) fn decide_about_absent(&mut self, now: Now) {
         let moment = self.moment(now.wall);
         let policy = &self.config.policy;
-        self.remembering.history.decide(|person| decided_by(policy, person, &moment), now.wall);
+        self.remembering.history.decide(|person| Some(decision_about(policy, person, &moment)?.1), now.wall);
     }
 
     /// Forgets what is remembered of somebody who is not there, as one who waits for a decision among them.
@@ -85,14 +85,14 @@ impl Core {
     }
 }
 
-/// Returns by what it is decided what somebody gets who waits for that; whoever is on a list is decided about, though a
-/// rule may want to know more of who it is.
-fn decided_by(policy: &Policy, person: &Person, moment: &Moment) -> Option<String> {
+/// Returns what somebody gets who waited for that, and by what it is decided; whoever is on a list is decided about,
+/// though a rule may want to know more of who it is.
+pub(super) fn decision_about(policy: &Policy, person: &Person, moment: &Moment) -> Option<(Action, String)> {
     let decision = policy.decide(&person.who, person.identity, moment);
     if decision.action != Action::Ask {
-        return Some(decision.rule.as_ref().to_owned());
+        return Some((decision.action, decision.rule.as_ref().to_owned()));
     }
-    policy.listed(&person.who).filter(|listed| *listed != Action::Ask).map(|listed| listed.to_string())
+    policy.listed(&person.who).filter(|listed| *listed != Action::Ask).map(|listed| (listed, listed.to_string()))
 }
 
 /// Returns the instant of a time of day to come.
