@@ -53,7 +53,7 @@ impl Flow {
         self.gather();
         let msg = self.to_bob.remove(0);
         same(block, &self.blocks[block], &msg.text);
-        self.bob.send_from(ALICE.parse().unwrap(), &msg.text);
+        self.bob.send_from(ALICE.parse().unwrap(), &without_versions(&msg.text));
     }
 
     fn bob_sends(&mut self, block: &str) {
@@ -91,7 +91,14 @@ impl Flow {
 
 /// Compares two messages line by line, random fields aside.
 fn same(block: &str, expected: &str, found: &str) {
-    assert_eq!(masked(found), masked(expected), "{block}:\n{found}");
+    assert_eq!(masked(&without_versions(found)), masked(expected), "{block}:\n{found}");
+}
+
+/// Leaves out by what versions of a state are named: the examples know nothing of RFC 5839.
+fn without_versions(text: &str) -> String {
+    let names = ["SIP-ETag: ", "Suppress-If-Match: "];
+    let lines = text.split_inclusive("\r\n").filter(|line| !names.iter().any(|name| line.starts_with(name)));
+    lines.collect()
 }
 
 fn masked(text: &str) -> Vec<String> {

@@ -308,4 +308,21 @@ fn not_32_default_bodies_fit_a_datagram() {
         assert!(notify.text.len() < 1300, "{} bytes: {notify:?}", notify.text.len());
         script.answer(&notify, "200 OK");
     }
+    // What fits by so little that the line with its version would be too much goes without that.
+    let (mut with, mut without) = (0, 0);
+    for more in 1..60 {
+        script.publish(PresenceStatus::InCall, Some(&"x".repeat(more)));
+        script.advance(secs(10));
+        let Some(notify) = script.take().pop() else { continue };
+        script.answer(&notify, "200 OK");
+        match notify.get("SIP-ETag") {
+            Some(_) => with += 1,
+            None => without += 1,
+        }
+        assert!(
+            notify.text.len() <= 1300 && (notify.get("SIP-ETag").is_some() || notify.text.len() > 1260),
+            "{notify:?}"
+        );
+    }
+    assert!(with > 5 && without > 2, "{with} {without}");
 }

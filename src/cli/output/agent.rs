@@ -59,8 +59,12 @@ impl Output {
         rows.push(("address", agent.address.clone()));
         rows.push(("listens at", format!("{}{only}", listen.join(", "))));
         rows.push(("watchers", format!("{}{waiting}", agent.active)));
-        let (sent, received) = (saving(agent.saved.to_watchers), saving(agent.saved.from_watched));
-        rows.push(("saved", format!("to watchers {sent}; to me {received}")));
+        let spared = [("not sent to watchers", agent.saved.to_watchers), ("not sent to me", agent.saved.from_watched)];
+        let spared = spared.into_iter().filter(|(_, saved)| *saved != Savings::default());
+        let spared: Vec<String> = spared.map(|(whom, saved)| saving(whom, saved)).collect();
+        if !spared.is_empty() {
+            rows.push(("known", spared.join("; ")));
+        }
         rows.push(("state", state));
         rows.push(("config", agent.config.display().to_string()));
         rows.extend(agent.log.as_ref().map(|log| ("log", log.display().to_string())));
@@ -81,11 +85,11 @@ pub(in crate::cli) fn table(rows: &[(&str, String)]) -> Result<(), Closed> {
 }
 
 /// Says what was left out because it was known.
-fn saving(saved: Savings) -> String {
+fn saving(whom: &str, saved: Savings) -> String {
     let Savings { notifies, documents, bytes } = saved;
     let plural = |n: u64, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let notifies = plural(notifies, "NOTIFY", "NOTIFYs");
-    format!("{} ({notifies}, {})", plural(bytes, "byte", "bytes"), plural(documents, "document", "documents"))
+    format!("{} {whom} ({notifies}, {})", plural(bytes, "byte", "bytes"), plural(documents, "document", "documents"))
 }
 
 /// What shows of who set nothing.

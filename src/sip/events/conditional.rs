@@ -34,6 +34,11 @@ impl EntityTag {
         read(message, Name::SipEtag)
     }
 
+    /// Returns how many bytes its line of a NOTIFY has.
+    pub(super) fn line_len(&self) -> usize {
+        "SIP-ETag: \r\n".len() + self.0.len()
+    }
+
     /// Returns it as it stands in a header.
     pub fn as_str(&self) -> &str {
         &self.0

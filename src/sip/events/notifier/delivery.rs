@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Awaited, Ending, Farewell, Notifier, Owed, RETRY_AFTER, SEQ_JUMP, ServedId, Verdict, View};
 use crate::sip::{
-    endpoint::{ContactSlot, Failure, Outgoing},
+    endpoint::{ContactSlot, Failure, MAX_DATAGRAM_REQUEST, Outgoing},
     events::{ALLOW_EVENTS, MAX_EXPIRES, Step, USER_AGENT, conditional::EntityTag, rates::Rates, seconds},
     header::Name,
     locate::{self, LocateError, PeerIdentity},
@@ -71,11 +71,15 @@ impl Notifier {
         let condition = if unproven && !served.fetch { None } else { served.condition.take() };
         let known = condition.zip(content.as_ref()).is_some_and(|(condition, content)| condition.matches(content));
         content = content.filter(|content| known || content.len() <= spare);
-        if let Some(document) = content.as_ref().filter(|_| self.config.whole) {
-            head.header(Name::SipEtag, EntityTag::of(document).as_str());
-        }
+        let tag = content.as_ref().filter(|_| self.config.whole).map(|document| EntityTag::of(document));
         if known {
             self.savings.document(content.take().map_or(0, |document| document.len()));
+        }
+        // NOT-32: a document that just fits a datagram goes without a tag rather than another way.
+        let room =
+            MAX_DATAGRAM_REQUEST.saturating_sub(head.len() + served.added() + content.as_ref().map_or(0, Bytes::len));
+        if let Some(tag) = tag.filter(|tag| room == 0 || tag.line_len() <= room) {
+            head.header(Name::SipEtag, tag.as_str());
         }
         if content.is_some() {
             head.header(Name::ContentType, package.content_type);
