@@ -45,9 +45,10 @@ async fn decide(context: &Context, who: Vec<String>, list: Option<List>, then: &
     let usage = |reason: String| Failed::new(Exit::Usage, reason);
     let names: Vec<String> =
         who.iter().map(|who| normalize(who).map_err(|error| usage(error.to_string()))).collect::<Result<_, _>>()?;
-    let not_shared = if let Some(mut agent) = agent(context).await? {
+    let (not_shared, hint) = if let Some(mut agent) = agent(context).await? {
         let list = list.map(|list| list.action().to_string());
-        ask(&mut agent, &Request::Decide { who: names.clone(), list }, context).await?.message
+        let reply = ask(&mut agent, &Request::Decide { who: names.clone(), list }, context).await?;
+        (reply.message, reply.hint)
     } else {
         for name in &names {
             let path = &context.paths.policy_file;
@@ -57,7 +58,7 @@ async fn decide(context: &Context, who: Vec<String>, list: Option<List>, then: &
             }
             .map_err(|error| usage(error.to_string()))?;
         }
-        rules::not_shared(&Box::pin(rules::share(&context.settings, &context.paths)).await)
+        (rules::not_shared(&Box::pin(rules::share(&context.settings, &context.paths)).await), None)
     };
     for name in &names {
         let name = crate::client::text::visible(name.strip_prefix("sip:").unwrap_or(name));
@@ -65,7 +66,8 @@ async fn decide(context: &Context, who: Vec<String>, list: Option<List>, then: &
     }
     if let Some(message) = not_shared {
         let failed = Failed::new(Exit::Partly, crate::client::text::visible(&message));
-        return Err(failed.with_hint("`sippresence policy pull` takes in what is there, `policy push` tells it again"));
+        let usual = || "`sippresence policy pull` takes in what is there, `policy push` tells it again".to_owned();
+        return Err(failed.with_hint(hint.unwrap_or_else(usual)));
     }
     Ok(Exit::Done)
 }

@@ -39,7 +39,7 @@ pub struct AgentStatus {
     /// How many wait for our approval.
     pub pending: usize,
     /// What was not sent because it was known (RFC 5839), since the agent began.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Saved::is_nothing")]
     pub saved: Saved,
 }
 
@@ -50,6 +50,12 @@ pub struct Saved {
     pub to_watchers: Savings,
     /// What those whom we watch did not send.
     pub from_watched: Savings,
+}
+
+impl Saved {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How an account is.

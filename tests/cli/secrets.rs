@@ -16,7 +16,7 @@ use std::{
 use crate::support::{Home, wait_until};
 
 /// Unlike anything else.
-const PASSWORD: &str = "hunter2-\u{fc}\"quoted\"-8841";
+const PASSWORD: &str = "hunter2-\u{fc}\"quoted\"-vrzk";
 
 /// A server that challenges every request, and counts those that answer its challenge.
 fn challenger() -> (u16, Arc<AtomicUsize>) {
@@ -113,7 +113,7 @@ fn sec_09_a_password_is_in_no_argument_log_trace_file_or_answer() {
     for path in found {
         said += &String::from_utf8_lossy(&fs::read(&path).unwrap());
     }
-    for part in ["hunter2", "8841", "quoted"] {
+    for part in ["hunter2", "vrzk", "quoted"] {
         let at = said.find(part).map(|at| said[at.saturating_sub(300)..].chars().take(400).collect::<String>());
         assert_eq!(at, None, "{part}");
     }

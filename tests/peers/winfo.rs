@@ -65,6 +65,13 @@ fn pending(peer: &Peer) {
     agent.kill();
     alice.run(&["agent", "start", "-q"]);
     assert_eq!(watchers(&alice, &["pending"])[0]["who"], "sip:bob@sip.test");
+    // What is decided here is nothing to a server that is not told.
+    let (code, _, err) = ended(&alice, &["watchers", "allow", "bob@sip.test"]);
+    assert_eq!(code, 10, "{err}");
+    assert!(
+        err.contains("decided here, but bob@sip.test waits at the server of ") && err.contains("with `xcap` in "),
+        "{err}"
+    );
     Other { server: &server, user: "alice" }.put("pres-rules", ALLOW_BOB);
     seen.line("he is allowed", |line| line["freshness"] == "fresh");
     until_listed(&alice, "sip:bob@sip.test", "active");

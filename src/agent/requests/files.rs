@@ -6,7 +6,7 @@ use crate::{
         configured::{groups_for, policy_of},
         lock, rules,
     },
-    client::{ClientError, Policy},
+    client::{ClientError, Policy, Via, text},
     config::{List, PolicyFile, identity::normalize},
     control::Reply,
 };
@@ -27,7 +27,7 @@ pub(super) async fn decide(shared: &Shared, who: &[String], list: Option<&str>) 
             Err(error) => return Reply::error(2, error.to_string()),
         }
     }
-    let paths = shared.paths.clone();
+    let (paths, decided) = (shared.paths.clone(), names.clone());
     // The file that was written last is put in force last.
     let deciding = shared.deciding.lock().await;
     let written = tokio::task::spawn_blocking(move || {
@@ -55,7 +55,39 @@ pub(super) async fn decide(shared: &Shared, who: &[String], list: Option<&str>) 
         Err(_) => return Reply::error(70, "the policy could not be written: a bug of ours"),
     }
     drop(deciding);
-    Reply { message: share(shared).await, ..Reply::ok() }
+    if let Some(message) = share(shared).await {
+        return Reply { message: Some(message), ..Reply::ok() };
+    }
+    match waits_elsewhere(shared, &decided).await {
+        Some((who, account)) => Reply {
+            message: Some(format!(
+                "it is decided here, but {who} waits at the server of {account}, which goes by rules of its own"
+            )),
+            hint: Some(format!("with `xcap` in [account.{account}] the server is told; else decide it there")),
+            ..Reply::ok()
+        },
+        None => Reply::ok(),
+    }
+}
+
+/// Returns who of these waits at a server that we cannot tell what was decided, and of which account it is.
+async fn waits_elsewhere(shared: &Shared, decided: &[String]) -> Option<(String, String)> {
+    let accounts = lock(shared.configured.as_ref()?).settings.accounts.clone();
+    for seat in shared.kept.seats().iter() {
+        if accounts.get(&seat.name).is_none_or(|account| account.xcap.is_some()) {
+            continue;
+        }
+        let watchers = seat.client().await.watchers().await.unwrap_or_default();
+        let waits = watchers.into_iter().find(|watcher| {
+            let is_decided = || normalize(&watcher.who).is_ok_and(|who| decided.contains(&who));
+            watcher.via == Via::Server && matches!(watcher.state, "pending" | "waiting") && is_decided()
+        });
+        if let Some(watcher) = waits {
+            let who = text::visible(watcher.who.strip_prefix("sip:").unwrap_or(&watcher.who));
+            return Some((who, seat.name.clone()));
+        }
+    }
+    None
 }
 
 /// Tells the servers that keep rules; returns which do not know it and why, if one does not.

@@ -546,12 +546,13 @@ impl Served {
         ServedInfo { id, watcher, source: *source, verdict: *verdict, expires_at: *expires_at, proven }
     }
 
-    /// How many bytes a NOTIFY over UDP has beyond what its head has before its Content-Type, and its body.
-    fn added(&self) -> usize {
+    /// How many bytes a NOTIFY over UDP with this body has beyond what its head has before its Content-Type.
+    fn rest(&self, content_type: &str, body: usize) -> usize {
         let address = self.listen.to_string().len();
         let via = "Via: SIP/2.0/UDP ;branch=z9hG4bKabcdefghijklmnop;rport\r\n".len() + address;
         let contact = "Contact: <sip:@>\r\n".len() + self.contact_user.len() + address;
-        via + contact + "Content-Type: application/pidf+xml\r\nContent-Length: 1000\r\n\r\n".len()
+        let content = "Content-Type: \r\nContent-Length: \r\n\r\n".len() + content_type.len() + body.to_string().len();
+        via + contact + content + body
     }
 
     /// Until when what is owed has to wait, if the moment matters at all.

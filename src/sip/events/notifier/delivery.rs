@@ -76,9 +76,9 @@ impl Notifier {
             self.savings.document(content.take().map_or(0, |document| document.len()));
         }
         // NOT-32: a document that just fits a datagram goes without a tag rather than another way.
-        let room =
-            MAX_DATAGRAM_REQUEST.saturating_sub(head.len() + served.added() + content.as_ref().map_or(0, Bytes::len));
-        if let Some(tag) = tag.filter(|tag| room == 0 || tag.line_len() <= room) {
+        let size = head.len() + served.rest(package.content_type, content.as_ref().map_or(0, Bytes::len));
+        let room = MAX_DATAGRAM_REQUEST.checked_sub(size);
+        if let Some(tag) = tag.filter(|tag| room.is_none_or(|room| tag.line_len() <= room)) {
             head.header(Name::SipEtag, tag.as_str());
         }
         if content.is_some() {
