@@ -1,5 +1,6 @@
 //! Event notification (RFC 6665) and publication (RFC 3903), for any event package.
 
+pub mod compositor;
 pub mod conditional;
 pub mod notifier;
 pub mod publisher;
