@@ -5,6 +5,7 @@
 //! every one goes through [`xml`] with its limits.
 
 pub mod buddy;
+pub mod compose;
 pub mod core;
 pub mod event;
 pub mod explain;

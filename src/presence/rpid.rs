@@ -161,6 +161,36 @@ impl Rich {
         self.windows.iter().filter(|window| window.of == element).all(|window| window.contains(now))
     }
 
+    /// Takes out what does not hold at that time.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        let over = |of| !self.holds(of, now);
+        let all = [
+            Windowed::Activities,
+            Windowed::Mood,
+            Windowed::PlaceIs,
+            Windowed::PlaceType,
+            Windowed::Privacy,
+            Windowed::Sphere,
+        ];
+        for of in all.into_iter().filter(|of| over(*of)).collect::<Vec<_>>() {
+            match of {
+                Windowed::Activities => {
+                    self.activities.clear();
+                    self.activity_notes.clear();
+                }
+                Windowed::Mood => {
+                    self.mood.clear();
+                    self.mood_notes.clear();
+                }
+                Windowed::PlaceIs => self.place_is = None,
+                Windowed::PlaceType => self.place_type.clear(),
+                Windowed::Privacy => self.privacy.clear(),
+                Windowed::Sphere => self.sphere = None,
+            }
+            self.windows.retain(|window| window.of != of);
+        }
+    }
+
     /// Reads the element if it is one of those known here, and tells whether it was.
     pub(super) fn read(&mut self, element: Element<'_>) -> bool {
         match element.ns() {

@@ -28,6 +28,14 @@ impl Document {
         Reading::of(self, lang, Some(now)).info()
     }
 
+    /// Returns the tuple that speaks for the presentity at that time: the one whose state marker counts, else the first that
+    /// is open, else the first.
+    pub fn speaking_tuple(&self, now: Timestamp) -> Option<&Tuple> {
+        let marked = Reading::of(self, None, Some(now)).marked().map(|(tuple, _)| tuple);
+        let open = || self.tuples.iter().find(|tuple| tuple.basic == Some(Basic::Open));
+        marked.or_else(open).or_else(|| self.tuples.first())
+    }
+
     /// Returns the next instant after `now` at which [`info_at`](Self::info_at) may say something else.
     pub fn changes_after(&self, now: Timestamp) -> Option<Timestamp> {
         let persons = self.persons.iter().map(|person| &person.rich);
