@@ -1,6 +1,11 @@
 //! Where the log goes: to stderr, which a detached agent has moved to a file.
 
-use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt::writer::BoxMakeWriter,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use super::{args::Global, output};
 use crate::{
@@ -11,26 +16,26 @@ use crate::{
 /// Logs warnings by default, more with each `-v`; `SIPPRESENCE_LOG` overrides.
 pub(super) fn to_stderr(global: &Global, detached: bool) {
     let level = match global.verbose {
-        0 => "sippresence=warn",
-        1 => "sippresence=info",
-        2 => "sippresence=debug",
-        _ => "sippresence=trace",
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
     };
-    let filter = EnvFilter::try_from_env("SIPPRESENCE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let wished = std::env::var("SIPPRESENCE_LOG").ok().and_then(|wish| wish.parse().ok());
+    let filter = wished.unwrap_or_else(|| Targets::new().with_target("sippresence", level));
     // Without its log an agent runs all the same: what keeps the file from us is told by what needs the folder.
     let file = detached.then(|| open(global)).flatten().map(|file| &*Box::leak(Box::new(file)));
     let writer = match file {
         Some(file) => BoxMakeWriter::new(move || file),
         None => BoxMakeWriter::new(output::log_writer),
     };
-    // The only subscriber of the process; a second one can only come from a test.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(output::stderr_takes_color())
         .with_writer(writer)
         // Its own complaint about a stderr that is gone would be a panic.
-        .log_internal_errors(false)
-        .try_init();
+        .log_internal_errors(false);
+    // The only subscriber of the process; a second one can only come from a test.
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 
 fn open(global: &Global) -> Option<LogFile> {
