@@ -1,14 +1,45 @@
 //! What a refusal says beyond its code: whether it is final, when to come again, what would be taken instead.
+//!
+//! A [`Refusal`] is one of ours; all else here reads those of peers.
 
 use super::{
     events::{MAX_EXPIRES, seconds},
-    header::Name,
+    header::{HeaderError, Name},
     message::Message,
     time::Instant,
 };
 
 /// Codes whose Retry-After counts (TXN-28).
 const RETRY_AFTER: [u16; 8] = [404, 413, 480, 486, 500, 503, 600, 603];
+
+/// A refusal of ours: its code, and what the sender is to know beyond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub code: u16,
+    /// A header of the response.
+    pub header: Option<(Name, String)>,
+}
+
+impl Refusal {
+    pub(super) fn plain(code: u16) -> Self {
+        Self { code, header: None }
+    }
+
+    pub(super) fn brief(min_expires: u32) -> Self {
+        Self { code: 423, header: Some((Name::MinExpires, min_expires.to_string())) }
+    }
+
+    pub(super) fn later(after: u32) -> Self {
+        Self { code: 503, header: Some((Name::RetryAfter, after.to_string())) }
+    }
+}
+
+impl From<HeaderError> for Refusal {
+    fn from(_: HeaderError) -> Self {
+        Self::plain(400)
+    }
+}
 
 /// TXN-26: a code that is not known counts as the x00 of its class.
 pub(super) fn class_of(code: u16) -> u16 {

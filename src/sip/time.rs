@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
+
 /// A point on a clock that counts suspend (`CLOCK_BOOTTIME`); only differences mean anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(Duration);
@@ -41,6 +43,12 @@ impl Sub<Duration> for Instant {
     fn sub(self, before: Duration) -> Self {
         Self(self.0.saturating_sub(before))
     }
+}
+
+/// Returns the time of day of an instant to come.
+pub(super) fn wall_of(at: Instant, now: Instant, wall: Timestamp) -> Timestamp {
+    let ahead = SignedDuration::try_from(at.since(now)).unwrap_or(SignedDuration::ZERO);
+    wall.checked_add(ahead).unwrap_or(wall)
 }
 
 /// An ordered queue of timers, at most one for each key; every operation costs O(log n).

@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rand::rngs::StdRng;
 
 use super::{ALLOW_EVENTS, EventPackage, seconds};
 use crate::sip::{
-    header::{HeaderError, Name},
+    header::Name,
     ids::Token,
     message::Message,
     slab::Slab,
@@ -27,7 +27,8 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-pub use saved::SavedState;
+pub use self::saved::SavedState;
+pub use crate::sip::refusal::Refusal;
 
 /// For how long a publication stands that does not say so (§6, step 4).
 const DEFAULT_EXPIRES: u32 = 3600;
@@ -57,31 +58,6 @@ pub struct CompositorConfig {
 
 /// Names a publication as long as it stands, whatever becomes of its entity-tag.
 pub type PublicationKey = Token;
-
-/// A refusal: its code, and what the publisher is to know beyond.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status code.
-    pub code: u16,
-    /// A header of the response.
-    pub header: Option<(Name, String)>,
-}
-
-impl Refusal {
-    fn plain(code: u16) -> Self {
-        Self { code, header: None }
-    }
-
-    fn later(after: u32) -> Self {
-        Self { code: 503, header: Some((Name::RetryAfter, after.to_string())) }
-    }
-}
-
-impl From<HeaderError> for Refusal {
-    fn from(_: HeaderError) -> Self {
-        Self::plain(400)
-    }
-}
 
 /// A PUBLISH that can be taken in, if its document is good.
 #[derive(Debug)]
@@ -218,7 +194,7 @@ impl Compositor {
         };
         let asked = message.expires().unwrap_or(DEFAULT_EXPIRES);
         if asked > 0 && asked < min_expires {
-            return Err(Refusal { code: 423, header: Some((Name::MinExpires, min_expires.to_string())) });
+            return Err(Refusal::brief(min_expires));
         }
         let has_body = !message.body.is_empty();
         if message.body.len() > max_body {
@@ -406,10 +382,4 @@ fn tag_of(message: &Message<'_>) -> Result<Option<Token>, Refusal> {
     }
     let tag = std::str::from_utf8(value).ok().and_then(|tag| Token::parse(tag.trim()));
     tag.map(Some).ok_or_else(|| Refusal::plain(412))
-}
-
-/// Returns the time of day of an instant to come.
-fn wall_of(at: Instant, now: Instant, wall: Timestamp) -> Timestamp {
-    let ahead = SignedDuration::try_from(at.since(now)).unwrap_or(SignedDuration::ZERO);
-    wall.checked_add(ahead).unwrap_or(wall)
 }

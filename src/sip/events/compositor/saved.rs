@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{Compositor, Kept, PublicationKey, wall_of};
+use super::{Compositor, Kept, PublicationKey};
 use crate::sip::{
     events::{MAX_EXPIRES, seconds},
     ids::Token,
-    time::Instant,
+    time::{Instant, wall_of},
 };
 
 /// A publication, as it is written down; how, is left to whoever keeps it.

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Farewell, GIVE_UP_AFTER, Notifier, Owed, Served, ServedId, Verdict};
@@ -15,7 +15,7 @@ use crate::sip::{
     events::{MAX_EXPIRES, rates::Rates, seconds},
     header::{EventHeader, NameAddr},
     ids::Token,
-    time::Instant,
+    time::{Instant, wall_of},
     uri::{Uri, UriRef},
 };
 
@@ -248,10 +248,7 @@ impl Served {
     fn saved(&self, now: Instant, wall: Timestamp) -> SavedSubscription {
         let Dialog { call_id, local, local_tag, remote, remote_tag, local_seq, remote_seq, target, routes } =
             &self.dialog;
-        let on_the_wall = |at: Instant| {
-            let ahead = SignedDuration::try_from(at.since(now)).unwrap_or(SignedDuration::ZERO);
-            wall.checked_add(ahead).unwrap_or(wall)
-        };
+        let on_the_wall = |at: Instant| wall_of(at, now, wall);
         SavedSubscription {
             call_id: call_id.as_ref().to_owned(),
             local: local.as_str().to_owned(),

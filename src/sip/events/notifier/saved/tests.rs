@@ -1,5 +1,7 @@
 //! What is written down reads back, and what is damaged does not.
 
+use jiff::SignedDuration;
+
 use super::*;
 
 const LISTEN: &str = "192.0.2.20:5060";
