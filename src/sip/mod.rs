@@ -18,6 +18,7 @@ pub mod message;
 pub mod probe;
 pub mod redact;
 mod refusal;
+pub mod registrar;
 pub mod registration;
 mod retry;
 #[cfg(feature = "rsip")]
