@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use rand::SeedableRng as _;
+use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
 use crate::sip::codec::{Framing, decode};
