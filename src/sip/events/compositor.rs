@@ -6,7 +6,7 @@
 //! ([`accept`](Compositor::accept)). Nothing is changed by a request that is refused (ESC-07).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -93,6 +93,7 @@ pub struct Compositor {
     config: CompositorConfig,
     slab: Slab<Kept>,
     by_tag: HashMap<Token, u32>,
+    keys: HashSet<PublicationKey>,
     resources: HashMap<Box<str>, Resource>,
     /// Those of which nothing stands, but whose pace still counts, and until when.
     idle: BTreeSet<(Instant, Box<str>)>,
@@ -109,6 +110,7 @@ impl Compositor {
             config,
             slab: Slab::default(),
             by_tag: HashMap::new(),
+            keys: HashSet::new(),
             resources: HashMap::new(),
             idle: BTreeSet::new(),
             timers: Timers::default(),
@@ -145,15 +147,25 @@ impl Compositor {
         changed
     }
 
-    /// Returns the publications of a resource that stand, in the order in which they began.
-    pub fn publications(&self, resource: &str) -> impl Iterator<Item = Publication> {
-        let ids = self.resources.get(resource).map(|resource| resource.ids.as_slice()).unwrap_or_default();
-        ids.iter().filter_map(|id| self.slab.get(*id)).map(|kept| Publication {
+    /// Returns the publications of a resource that stand at a time, in the order in which they began.
+    pub fn publications(&self, resource: &str, now: Instant) -> impl Iterator<Item = Publication> {
+        self.standing(resource, now).map(|kept| Publication {
             key: kept.key,
             arrival: kept.arrival,
             changed_at: kept.changed_at,
             body: kept.body.clone(),
         })
+    }
+
+    /// What [`tick`](Self::tick) has not ended yet, though its time is over, stands no longer.
+    fn standing(&self, resource: &str, now: Instant) -> impl Iterator<Item = &Kept> {
+        let ids = self.resources.get(resource).map(|resource| resource.ids.as_slice()).unwrap_or_default();
+        ids.iter().filter_map(|id| self.slab.get(*id)).filter(move |kept| kept.expires_at > now)
+    }
+
+    /// ESC-12: no publication of a resource can begin, for so many stand already.
+    fn is_full(&self, resource: &str, now: Instant) -> bool {
+        self.slab.len() >= self.config.max_in_all || self.standing(resource, now).count() >= self.config.max_of_one
     }
 
     /// Puts a publication among the others.
@@ -162,6 +174,7 @@ impl Compositor {
         self.resources.entry(kept.resource.clone()).or_default();
         let id = self.slab.insert(kept);
         self.by_tag.insert(etag, id);
+        self.keys.insert(key);
         self.unsaved.insert(key, Some(id));
         if let Some(kept) = self.slab.get_mut(id) {
             self.timers.set(&mut kept.timer, id, at);
@@ -186,6 +199,7 @@ impl Compositor {
         let mut kept = self.slab.remove(id)?;
         self.timers.cancel(&mut kept.timer, id);
         self.by_tag.remove(&kept.etag);
+        self.keys.remove(&kept.key);
         if let Some(resource) = self.resources.get_mut(&kept.resource) {
             resource.ids.retain(|other| *other != id);
             // Who publishes and takes back in turn keeps to the pace as well.

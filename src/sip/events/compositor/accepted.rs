@@ -39,7 +39,8 @@ impl Compositor {
     /// Takes in a PUBLISH that was examined, with its document.
     ///
     /// # Errors
-    /// 412, if the publication that it means has another tag by now (ESC-08).
+    /// 412, if the publication that it means has another tag by now (ESC-08); 503, if others that were examined with it
+    /// took the room (ESC-12).
     pub fn accept(
         &mut self,
         asked: &Asked,
@@ -57,6 +58,7 @@ impl Compositor {
             if *expires == 0 {
                 return Ok(said(key, Change::Nothing));
             }
+            self.has_room(resource, true, now)?;
             let kept = Kept {
                 resource: resource.clone(),
                 key,
@@ -77,11 +79,14 @@ impl Compositor {
             let key = self.remove(id, now).ok_or_else(gone)?.key;
             return Ok(said(key, Change::Removed));
         }
+        let changes = *has_body;
+        if changes {
+            self.has_room(resource, false, now)?;
+        }
         let kept = self.slab.get_mut(id).ok_or_else(gone)?;
         let key = kept.key;
         (kept.etag, kept.expires_at) = (etag, now + seconds(*expires));
         self.timers.set(&mut kept.timer, id, kept.expires_at);
-        let changes = *has_body;
         if changes {
             (kept.body, kept.changed_at) = (body, wall);
         }

@@ -74,13 +74,11 @@ impl Compositor {
     }
 
     /// ESC-12: so many publications, and changes of one resource at such a pace.
-    fn has_room(&self, resource: &str, begins: bool, now: Instant) -> Result<(), Refusal> {
-        let known = self.resources.get(resource);
-        let of_one = known.map_or(0, |resource| resource.ids.len());
-        if begins && (of_one >= self.config.max_of_one || self.slab.len() >= self.config.max_in_all) {
+    pub(super) fn has_room(&self, resource: &str, begins: bool, now: Instant) -> Result<(), Refusal> {
+        if begins && self.is_full(resource, now) {
             return Err(Refusal::later(RETRY_AFTER));
         }
-        let ahead = known.map_or(Duration::ZERO, |resource| resource.even_at.since(now));
+        let ahead = self.resources.get(resource).map_or(Duration::ZERO, |resource| resource.even_at.since(now));
         match ahead.checked_sub(seconds(BURST - 1)).filter(|wait| !wait.is_zero()) {
             Some(wait) => Err(Refusal::later(u32::try_from(wait.as_secs()).unwrap_or(RETRY_AFTER) + 1)),
             None => Ok(()),

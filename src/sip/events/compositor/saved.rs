@@ -44,13 +44,14 @@ impl Compositor {
             .collect()
     }
 
-    /// Goes on with a publication of an earlier run; false if it ended meanwhile, or cannot be one of ours.
+    /// Goes on with a publication of an earlier run; false if it ended meanwhile, cannot be one of ours
+    /// or is more than there is room for.
     pub fn restore(&mut self, saved: SavedState, now: Instant, wall: Timestamp) -> bool {
         let SavedState { resource, key, etag, ends_at, arrival, changed_at, body } = saved;
         let left = Duration::try_from(ends_at.duration_since(wall)).unwrap_or_default();
         let (Some(key), Some(etag)) = (Token::parse(&key), Token::parse(&etag)) else { return false };
-        let of_one = self.resources.get(resource.as_str()).map_or(0, |resource| resource.ids.len());
-        if left.is_zero() || self.by_tag.contains_key(&etag) || of_one >= self.config.max_of_one {
+        let is_known = self.keys.contains(&key) || self.by_tag.contains_key(&etag);
+        if left.is_zero() || is_known || self.is_full(&resource, now) {
             return false;
         }
         let expires_at = now + left.min(seconds(MAX_EXPIRES));

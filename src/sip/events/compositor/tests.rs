@@ -1,5 +1,3 @@
-use std::collections::HashSet;
-
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
@@ -16,14 +14,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_room(10, 20_000)
+    }
+
+    fn with_room(max_of_one: usize, max_in_all: usize) -> Self {
         let package = EventPackage { name: "presence", content_type: "application/pidf+xml" };
         let config = CompositorConfig {
             package,
             min_expires: 60,
             max_expires: 7200,
             max_body: 32 * 1024,
-            max_of_one: 10,
-            max_in_all: 20_000,
+            max_of_one,
+            max_in_all,
         };
         Self { compositor: Compositor::new(config), rng: StdRng::seed_from_u64(1), seconds: 1000 }
     }
@@ -44,8 +46,12 @@ impl Bench {
     fn publish(&mut self, resource: &str, lines: &str, body: &str) -> Result<Accepted, Refusal> {
         let asked = self.examine(resource, lines, body)?;
         assert_eq!(asked.has_document(), !body.is_empty());
+        self.accept(&asked, body)
+    }
+
+    fn accept(&mut self, asked: &Asked, body: &str) -> Result<Accepted, Refusal> {
         let (now, wall) = (self.now(), self.wall());
-        self.compositor.accept(&asked, Bytes::copy_from_slice(body.as_bytes()), now, wall, &mut self.rng)
+        self.compositor.accept(asked, Bytes::copy_from_slice(body.as_bytes()), now, wall, &mut self.rng)
     }
 
     /// Publishes with what is usual.
@@ -57,7 +63,7 @@ impl Bench {
 
     fn bodies(&self, resource: &str) -> Vec<String> {
         let text = |publication: Publication| String::from_utf8(publication.body.to_vec()).unwrap();
-        self.compositor.publications(resource).map(text).collect()
+        self.compositor.publications(resource, self.now()).map(text).collect()
     }
 
     fn saved(&mut self) -> Vec<(PublicationKey, Option<SavedState>)> {
@@ -158,7 +164,7 @@ fn esc_06_each_success_has_a_tag_that_was_never_used() {
 fn esc_08_refresh_modify_and_remove() {
     let mut bench = Bench::new();
     let first = bench.put(ALICE, None, 100, "one").unwrap();
-    let arrival = |bench: &Bench| bench.compositor.publications(ALICE).next().unwrap().arrival;
+    let arrival = |bench: &Bench| bench.compositor.publications(ALICE, bench.now()).next().unwrap().arrival;
     let before = arrival(&bench);
     bench.seconds += 90;
     let second = bench.put(ALICE, Some(&first.etag), 100, "").unwrap();
@@ -171,9 +177,8 @@ fn esc_08_refresh_modify_and_remove() {
         bench.examine(ALICE, &lines, "x").unwrap()
     };
     let (one, other) = (asked(&bench), asked(&bench));
-    let (now, wall) = (bench.now(), bench.wall());
-    let third = bench.compositor.accept(&one, Bytes::from("mine"), now, wall, &mut bench.rng).unwrap();
-    let refused = bench.compositor.accept(&other, Bytes::from("yours"), now, wall, &mut bench.rng);
+    let third = bench.accept(&one, "mine").unwrap();
+    let refused = bench.accept(&other, "yours");
     assert_eq!(
         (third.change, code(refused), bench.bodies(ALICE)),
         (Change::Replaced, (412, None), vec!["mine".into()])
@@ -231,6 +236,55 @@ fn esc_12_a_flood_of_publications_or_changes_is_told_to_come_later() {
     bench.put(ALICE, None, 3600, "x").unwrap();
 }
 
+/// A document that comes while others are judged.
+const DOCUMENT: &str = "Event: presence\r\nContent-Type: application/pidf+xml\r\n";
+
+#[test]
+fn esc_12_those_that_were_examined_together_share_the_room() {
+    for (of_one, in_all, other) in [(2, 10, ALICE), (10, 2, BOB)] {
+        let mut bench = Bench::with_room(of_one, in_all);
+        bench.put(ALICE, None, 100, "x").unwrap();
+        let asked = [ALICE, other].map(|resource| bench.examine(resource, DOCUMENT, "y").unwrap());
+        let ends = bench.examine(other, &format!("{DOCUMENT}Expires: 0\r\n"), "y").unwrap();
+        bench.accept(&asked[0], "y").unwrap();
+        bench.saved();
+        assert_eq!(code(bench.accept(&asked[1], "y")), (503, Some("Retry-After: 60".into())));
+        assert_eq!((bench.compositor.len(), bench.saved().len()), (2, 0));
+        assert_eq!(bench.accept(&ends, "y").unwrap().change, Change::Nothing, "it takes no room");
+    }
+}
+
+#[test]
+fn esc_12_those_that_were_examined_together_keep_to_the_pace() {
+    let mut bench = Bench::new();
+    let one = bench.put(ALICE, None, 100, "one").unwrap();
+    let asked = |bench: &Bench, lines: &str, body: &str| {
+        bench.examine(ALICE, &format!("{DOCUMENT}SIP-If-Match: {}\r\n{lines}", one.etag), body).unwrap()
+    };
+    let (changes, refreshes) = (asked(&bench, "", "two"), asked(&bench, "", ""));
+    for _ in 0..9 {
+        bench.put(ALICE, None, 100, "x").unwrap();
+    }
+    assert_eq!(code(bench.accept(&changes, "two")), (503, Some("Retry-After: 2".into())));
+    assert_eq!(bench.bodies(ALICE)[0], "one");
+    assert_eq!(bench.accept(&refreshes, "").unwrap().change, Change::Refreshed, "its tag was not used up");
+}
+
+#[test]
+fn esc_12_what_is_over_takes_no_place_of_its_resource() {
+    let mut bench = Bench::with_room(1, 2);
+    bench.put(ALICE, None, 100, "old").unwrap();
+    assert_eq!(code(bench.put(ALICE, None, 100, "x")).0, 503);
+    bench.seconds += 100;
+    assert_eq!(bench.bodies(ALICE), [""; 0], "its time is over, whether anybody has looked or not");
+    bench.put(ALICE, None, 100, "new").unwrap();
+    assert_eq!((bench.bodies(ALICE), bench.compositor.len()), (vec!["new".into()], 2));
+    // But memory is what it is, until somebody looks.
+    assert_eq!(code(bench.put(BOB, None, 100, "x")).0, 503);
+    assert_eq!(bench.compositor.tick(bench.now()), [ALICE.into()]);
+    bench.put(BOB, None, 100, "x").unwrap();
+}
+
 #[test]
 fn esc_13_what_was_saved_goes_on_under_the_same_tag() {
     let mut bench = Bench::new();
@@ -260,7 +314,7 @@ fn esc_13_what_was_saved_goes_on_under_the_same_tag() {
         keep(&mut bench).into_values().map(|state| after.compositor.restore(state, now, wall)).collect();
     assert_eq!(restored.iter().filter(|restored| **restored).count(), 2, "{ends:?} is over");
     assert_eq!(after.bodies(BOB), [""; 0]);
-    let publications: Vec<Publication> = after.compositor.publications(ALICE).collect();
+    let publications: Vec<Publication> = after.compositor.publications(ALICE, now).collect();
     assert_eq!(
         publications.iter().map(|known| known.key).collect::<HashSet<_>>(),
         HashSet::from([stays.key, changed.key])
@@ -268,11 +322,40 @@ fn esc_13_what_was_saved_goes_on_under_the_same_tag() {
     assert_eq!(code(after.put(ALICE, Some(&ends.etag), 100, "")), (412, None));
     let again = after.put(ALICE, Some(&changed.etag), 1000, "three").unwrap();
     assert_eq!((again.key, again.change), (changed.key, Change::Replaced));
-    let youngest = after.compositor.publications(ALICE).max_by_key(|known| known.arrival).unwrap();
+    let youngest = after.compositor.publications(ALICE, now).max_by_key(|known| known.arrival).unwrap();
     assert_eq!(youngest.key, changed.key, "numbers go on where they were");
     // What cannot be ours is none.
     let state = SavedState { etag: "odd".into(), ..kept.into_values().next().unwrap() };
     assert!(!after.compositor.restore(state, now, wall));
+}
+
+#[test]
+fn esc_13_no_more_is_restored_than_there_is_room_for_and_nothing_twice() {
+    let mut bench = Bench::new();
+    for resource in [ALICE, ALICE, BOB, BOB] {
+        bench.put(resource, None, 1000, "x").unwrap();
+    }
+    let saved: Vec<SavedState> = bench.saved().into_iter().filter_map(|(_, state)| state).collect();
+    let (now, wall) = (bench.now(), bench.wall());
+    let restored = |of_one, in_all| {
+        let mut after = Bench::with_room(of_one, in_all);
+        for state in &saved {
+            after.compositor.restore(state.clone(), now, wall);
+        }
+        after.compositor.len()
+    };
+    assert_eq!((restored(2, 4), restored(1, 4), restored(2, 3)), (4, 2, 3));
+    // A key or a tag that somebody has is nobody else's.
+    let mut after = Bench::new();
+    assert!(after.compositor.restore(saved[0].clone(), now, wall));
+    let same_key =
+        SavedState { resource: "sip:carol@example.test".into(), key: saved[0].key.clone(), ..saved[1].clone() };
+    let same_tag = SavedState { etag: saved[0].etag.clone(), ..saved[1].clone() };
+    assert!(!after.compositor.restore(same_key, now, wall) && !after.compositor.restore(same_tag, now, wall));
+    assert!(after.compositor.restore(saved[1].clone(), now, wall));
+    // It is free again with the publication that had it.
+    after.put(&saved[0].resource, Some(&saved[0].etag), 0, "").unwrap();
+    assert!(after.compositor.restore(saved[0].clone(), now, wall));
 }
 
 #[test]
