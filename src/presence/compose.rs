@@ -90,13 +90,17 @@ pub fn compose(sources: &[Source<'_>], hard: Option<Source<'_>>, entity: &str, n
 }
 
 impl<'a> Layer<'a> {
-    /// Step 2: what does not hold now is taken out, and nothing is younger than now.
+    /// Step 2: what does not hold now is taken out, and nothing is younger than now. The remainder of a publication that
+    /// ended gets no timestamp, by which it would be more than that.
     fn of(source: Source<'a>, now: Timestamp) -> Self {
+        let source = Source { changed_at: source.changed_at.min(now), ..source };
         let mut document = source.document.clone();
         let at = |said: Option<Timestamp>| Some(said.unwrap_or(source.changed_at).min(now));
         for tuple in &mut document.tuples {
             tuple.rich.settle(now);
-            tuple.timestamp = at(tuple.timestamp);
+            if !tuple.is_remainder() {
+                tuple.timestamp = at(tuple.timestamp);
+            }
         }
         for person in &mut document.persons {
             person.rich.settle(now);
@@ -107,14 +111,14 @@ impl<'a> Layer<'a> {
             device.timestamp = at(device.timestamp);
         }
         let riches = document.devices.iter().map(|device| &device.rich);
-        let riches = riches.chain(document.tuples.iter().map(|tuple| &tuple.rich));
+        let riches = riches.chain(document.speaking_tuples().map(|tuple| &tuple.rich));
         let riches = riches.chain(document.persons.iter().map(|person| &person.rich));
         let inputs: Vec<&UserInput> = riches.filter_map(|rich: &Rich| rich.user_input.as_ref()).collect();
         let in_use = (!inputs.is_empty()).then(|| inputs.iter().any(|input| input.active));
         Self { source, document, in_use }
     }
 
-    /// Returns the age of one of its elements, whose timestamp [`of`](Self::of) has set.
+    /// Returns the age of one of its elements, by the timestamp that [`of`](Self::of) has left it with.
     fn age(&self, timestamp: Option<Timestamp>) -> Age {
         (timestamp.unwrap_or(self.source.changed_at), self.source.arrival)
     }

@@ -66,7 +66,7 @@ impl Rich {
         }
         let on_the_phone = |layer: &Layer<'_>| {
             let persons = layer.document.persons.iter().map(|person| &person.rich);
-            let riches = persons.chain(layer.document.tuples.iter().map(|tuple| &tuple.rich));
+            let riches = persons.chain(layer.document.speaking_tuples().map(|tuple| &tuple.rich));
             riches.into_iter().any(|rich| rich.activities.contains(&Activity::OnThePhone))
         };
         if layers.iter().any(on_the_phone) {

@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::presence::{
     OpenWhen, PresenceStatus,
     pidf::{Identity, Published, write},
     status::Activity,
 };
+
+mod corpus;
 
 const BOB: &str = "sip:bob@example.test";
 
@@ -242,60 +242,4 @@ fn cmp_01_of_the_person_each_element_is_the_youngest_s() {
     let raw: Vec<_> = person.raw.iter().map(|element| (element.name.as_str(), element.text.as_str())).collect();
     assert_eq!((raw, person.notes[0].text.as_str()), (vec![("a", "2"), ("b", "1")], "old"));
     assert_eq!(person.timestamp, Some(at(2)));
-}
-
-fn corpus() -> Vec<Document> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "xml"));
-    paths.sort();
-    assert!(paths.len() > 10);
-    paths.iter().filter_map(|path| Document::parse(&std::fs::read(path).unwrap(), None).ok()).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn cmp_01_and_02_and_06_whatever_is_published(
-        picked in prop::collection::vec((any::<prop::sample::Index>(), 0..60_u32), 1..7),
-        order in any::<u64>(),
-        minute in 0..60_u32,
-    ) {
-        let corpus = corpus();
-        let keys: Vec<String> = (0..picked.len()).map(|n| format!("publication {n}")).collect();
-        let mut sources: Vec<Source<'_>> = picked
-            .iter()
-            .enumerate()
-            .map(|(n, (which, minute))| Source {
-                key: &keys[n],
-                arrival: n as u64,
-                changed_at: at(*minute),
-                document: which.get(&corpus),
-            })
-            .collect();
-        let composed = compose(&sources, None, BOB, at(minute));
-        let bytes = composed.document.to_bytes();
-        // The order in which they are given is nothing.
-        sources.rotate_left(usize::try_from(order % 7).unwrap() % picked.len());
-        sources.reverse();
-        prop_assert_eq!(&compose(&sources, None, BOB, at(minute)).document.to_bytes(), &bytes);
-        let read = Document::parse(&bytes, None).unwrap();
-        prop_assert!(read.persons.len() <= 1 && read.tuples.len() <= 20);
-        let ids = read.tuples.iter().map(|tuple| &tuple.id);
-        let ids = ids.chain(read.persons.iter().map(|person| &person.id)).chain(read.devices.iter().map(|device| &device.id));
-        let ids: Vec<_> = ids.collect();
-        prop_assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
-        // No element of the roots that is not known here gets lost.
-        let roots = |documents: &[&Document]| documents.iter().map(|document| document.raw.len()).sum::<usize>();
-        prop_assert_eq!(roots(&[&composed.document]), roots(&sources.iter().map(|source| source.document).collect::<Vec<_>>()));
-        // Composed once more it says the same; of tuples that cannot be reached one publication has but one.
-        if composed.document.tuples.iter().any(|tuple| tuple.contact.is_none()) {
-            return Ok(());
-        }
-        let once = Source { key: "once", arrival: 1, changed_at: at(minute), document: &composed.document };
-        let twice = compose(&[once], None, BOB, at(minute));
-        prop_assert_eq!(twice.document.info_at(None, at(minute)).status, composed.document.info_at(None, at(minute)).status);
-        prop_assert_eq!(twice.document.tuples.len(), composed.document.tuples.len());
-    }
 }

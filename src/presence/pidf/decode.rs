@@ -36,6 +36,11 @@ impl Document {
         marked.or_else(open).or_else(|| self.tuples.first())
     }
 
+    /// The tuples that say more than closed.
+    pub(in crate::presence) fn speaking_tuples(&self) -> impl Iterator<Item = &Tuple> {
+        self.tuples.iter().filter(|tuple| !tuple.is_remainder())
+    }
+
     /// Returns the next instant after `now` at which [`info_at`](Self::info_at) may say something else.
     pub fn changes_after(&self, now: Timestamp) -> Option<Timestamp> {
         let persons = self.persons.iter().map(|person| &person.rich);
@@ -69,17 +74,12 @@ impl<'a> Reading<'a> {
         let now = self.now;
         let holds = |rich: &&Rich| now.is_none_or(|now| rich.holds(Windowed::Activities, now));
         let persons = self.persons.iter().map(|person| &person.rich);
-        let tuples = self.speaking_tuples().map(|tuple| &tuple.rich);
+        let tuples = self.document.speaking_tuples().map(|tuple| &tuple.rich);
         let mut activities = Vec::new();
         for activity in persons.chain(tuples).filter(holds).flat_map(|rich| &rich.activities) {
             push_once(&mut activities, activity);
         }
         self.activities = activities;
-    }
-
-    /// The tuples that say more than closed.
-    fn speaking_tuples(&self) -> impl Iterator<Item = &'a Tuple> + use<'a> {
-        self.document.tuples.iter().filter(|tuple| !tuple.is_remainder())
     }
 
     /// `on-the-phone`, else the first; `unknown` only if it is alone.
@@ -96,7 +96,8 @@ impl<'a> Reading<'a> {
     /// MAP-19: the tuple whose marker counts and that speaks for the presentity, and what it says.
     fn marked(&self) -> Option<(&'a Tuple, PresenceStatus)> {
         let leading = self.leading();
-        let mut candidates = self.speaking_tuples().filter_map(|tuple| Some((tuple, self.counts(tuple, leading)?)));
+        let mut candidates =
+            self.document.speaking_tuples().filter_map(|tuple| Some((tuple, self.counts(tuple, leading)?)));
         let mut best = candidates.next()?;
         for candidate in candidates {
             let dnd = |(_, status): &(_, PresenceStatus)| *status == PresenceStatus::DoNotDisturb;
@@ -142,8 +143,10 @@ impl<'a> Reading<'a> {
             |as_what| self.activities.iter().any(|activity| !is_cisco(activity) && read_as(activity) == as_what);
         let cisco =
             |wanted: &str| self.activities.iter().any(|activity| is_cisco(activity) && activity.name() == wanted);
-        let shows = |words: &[&str]| self.speaking_tuples().any(|tuple| is_one_of(tuple.show.as_deref(), words));
-        let extended = |words: &[&str]| self.speaking_tuples().any(|tuple| is_one_of(tuple.extended.as_deref(), words));
+        let shows =
+            |words: &[&str]| self.document.speaking_tuples().any(|tuple| is_one_of(tuple.show.as_deref(), words));
+        let extended =
+            |words: &[&str]| self.document.speaking_tuples().any(|tuple| is_one_of(tuple.extended.as_deref(), words));
 
         if shows(&["dnd"]) || cisco("dnd") {
             return Some(PresenceStatus::DoNotDisturb);
@@ -173,7 +176,7 @@ impl<'a> Reading<'a> {
             return Some(PresenceStatus::Custom(text));
         }
         let says_nothing = self.activities.iter().all(|activity| **activity == Activity::Unknown);
-        let online = self.speaking_tuples().any(|tuple| tuple.online);
+        let online = self.document.speaking_tuples().any(|tuple| tuple.online);
         if self.basic.is_none() && says_nothing && !online { None } else { Some(PresenceStatus::Available) }
     }
 
@@ -323,7 +326,7 @@ impl<'a> Reading<'a> {
 
     fn location(&self) -> Option<String> {
         let persons = self.persons.iter().flat_map(|person| &person.raw);
-        let tuples = self.speaking_tuples().flat_map(|tuple| tuple.status_raw.iter().chain(&tuple.raw));
+        let tuples = self.document.speaking_tuples().flat_map(|tuple| tuple.status_raw.iter().chain(&tuple.raw));
         let devices = self.document.devices.iter().flat_map(|device| &device.raw);
         persons.chain(tuples).chain(devices).filter(|raw| raw.name == "geopriv").find_map(location)
     }

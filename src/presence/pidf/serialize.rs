@@ -23,7 +23,8 @@ impl Document {
     /// Writes the document: fixed prefixes, the order of the schemas, no insignificant blanks.
     ///
     /// Ids that are missing, no `NCName`s or there twice are replaced; what no schema allows (devices without id,
-    /// elements without a namespace) is left out. A state marker is written as it was read.
+    /// elements without a namespace) is left out. A state marker is written as it was read, and what is left of a
+    /// publication that ended stays nothing but its status.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer { out: String::with_capacity(1024), ids: BTreeSet::new() };
         // Writing to a string does not fail.
@@ -94,6 +95,11 @@ impl Writer {
             write!(self.out, "<sp:state xmlns:sp=\"tag:sippresence,2026:state\">{}</sp:state>", marker.word())?;
         }
         self.out.push_str("</status>");
+        if tuple.is_remainder() {
+            // Anything beside its status would bring it back to life.
+            self.out.push_str("</tuple>");
+            return Ok(());
+        }
         self.rich(&tuple.rich)?;
         self.raw(&tuple.raw, PIDF)?;
         if let Some(device_id) = &tuple.device_id {
