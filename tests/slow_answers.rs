@@ -33,6 +33,7 @@ impl Slow {
             locals: vec![address(BOB)],
             tls: Vec::new(),
             transports: TRANSPORTS,
+            allow: sippresence::sip::endpoint::ALLOW,
             allow_events: "presence",
             accept: "application/pidf+xml",
         };

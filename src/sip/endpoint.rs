@@ -13,6 +13,7 @@ mod render;
 mod returns;
 mod server;
 mod streams;
+mod withdraw;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -53,8 +54,11 @@ pub use server::ServerId;
 /// Requests above this size leave by a stream where the peer has one (RFC 3261 §18.1.1).
 pub const MAX_DATAGRAM_REQUEST: usize = 1300;
 
-/// The methods that this program answers, as Allow lists them.
+/// The methods that a user agent answers, as Allow lists them.
 pub const ALLOW: &str = "NOTIFY, OPTIONS, SUBSCRIBE";
+
+/// The methods that a presence server answers.
+pub const SERVER_ALLOW: &str = "NOTIFY, OPTIONS, PUBLISH, REGISTER, SUBSCRIBE";
 
 /// What the endpoint is told once.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ pub struct EndpointConfig {
     pub tls: Vec<SocketAddr>,
     /// What carries our requests, the preferred first; see [`locate::TRANSPORTS`](super::locate::TRANSPORTS).
     pub transports: &'static [Transport],
+    /// The methods that are answered, as Allow lists them: [`ALLOW`] or [`SERVER_ALLOW`].
+    pub allow: &'static str,
     /// What Allow-Events lists.
     pub allow_events: &'static str,
     /// What Accept lists in an answer to OPTIONS.
@@ -425,8 +431,11 @@ impl<U: Copy> Endpoint<U> {
             // An ACK belongs to an INVITE that was refused; nothing answers it (TXN-20).
             Method::Ack => return None,
             Method::Cancel => {
-                let known = ["SUBSCRIBE", "NOTIFY", "OPTIONS", "INVITE"]
-                    .iter()
+                let known = self
+                    .config
+                    .allow
+                    .split(", ")
+                    .chain(["INVITE"])
                     .any(|method| self.servers.find(&message, flow.transport, method).is_some());
                 let (code, reason) = if known { (200, "OK") } else { (481, codec::reason_phrase(481)) };
                 self.answer_stateless(flow, &message, code, reason, now, out);
@@ -447,10 +456,11 @@ impl<U: Copy> Endpoint<U> {
                 return None;
             }
         };
-        if !matches!(method, Method::Subscribe | Method::Notify | Method::Options) {
+        let allow = self.config.allow;
+        if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
             self.counters.refused += 1;
             self.respond_with(id, flow, &message, 405, now, out, |head| {
-                head.header(Name::Allow, ALLOW);
+                head.header(Name::Allow, allow);
             });
             return None;
         }
@@ -471,7 +481,7 @@ impl<U: Copy> Endpoint<U> {
         if method == Method::Options {
             let (events, accept) = (self.config.allow_events, self.config.accept);
             self.respond_with(id, flow, &message, 200, now, out, |head| {
-                head.header(Name::Allow, ALLOW).header(Name::AllowEvents, events).header(Name::Accept, accept);
+                head.header(Name::Allow, allow).header(Name::AllowEvents, events).header(Name::Accept, accept);
                 head.header(Name::Supported, "");
             });
             return Some(Event::Answered { flow, message });

@@ -22,7 +22,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn plain(code: u16) -> Self {
+    pub(crate) fn plain(code: u16) -> Self {
         Self { code, header: None }
     }
 
@@ -30,7 +30,7 @@ impl Refusal {
         Self { code: 423, header: Some((Name::MinExpires, min_expires.to_string())) }
     }
 
-    pub(super) fn later(after: u32) -> Self {
+    pub(crate) fn later(after: u32) -> Self {
         Self { code: 503, header: Some((Name::RetryAfter, after.to_string())) }
     }
 }

@@ -90,6 +90,7 @@ impl Scripted {
             timing: Timing::default(),
             locals: vec![LOCAL.parse().unwrap()],
             tls: Vec::new(),
+            allow: sippresence::sip::endpoint::ALLOW,
             allow_events: "presence",
             accept: "application/pidf+xml",
             transports: locate::TRANSPORTS,

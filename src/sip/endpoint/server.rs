@@ -139,6 +139,20 @@ impl Servers {
         true
     }
 
+    /// Has another answer go to whoever sends a request again that was answered with `answer`.
+    pub(super) fn answer_instead(
+        &mut self,
+        answer: &Message<'_>,
+        transport: Transport,
+        method: &str,
+        instead: &Packet,
+    ) {
+        let id = self.find(answer, transport, method);
+        if let Some(State::Completed(packet, _)) = id.and_then(|id| self.slab.get_mut(id)).map(|it| &mut it.state) {
+            packet.clone_from(instead);
+        }
+    }
+
     /// Forgets a transaction whose timer is no longer armed.
     pub(super) fn remove(&mut self, slot: u32) {
         let Some(server) = self.slab.remove(slot) else { return };
