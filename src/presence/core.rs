@@ -45,11 +45,11 @@ use crate::sip::{
     codec::EncodeError,
     dialog::Party,
     effect::{Effect, QueryId},
-    endpoint::{Counters, Endpoint, EndpointConfig, Event, contact_uri},
+    endpoint::{ALLOW, Counters, Endpoint, EndpointConfig, Event, contact_uri},
     events::{
         ALLOW_EVENTS, EventPackage, Step, User,
         conditional::Savings,
-        notifier::{Notifier, NotifierConfig},
+        notifier::{MAX_PER_WATCHER, Notifier, NotifierConfig},
         publisher::SavedPublication,
         rates::Rates,
         subscriber::Subscriber,
@@ -64,12 +64,15 @@ use crate::sip::{
 };
 
 pub use super::views::Hiding;
+pub(crate) use informing::end_of;
 pub use judging::Preview;
 pub use linked::{Link, Linked};
 pub use probing::{Inquiry, Refused};
+pub(crate) use remembering::{decision_about, instant_of};
 pub use route::{Server, Way};
 pub use saving::{Restored, SavedServing, SavedWatcher};
 pub use serving::Watcher;
+pub(crate) use serving::{grade, host_of, state_of, state_word};
 pub use vouched::Vouched;
 pub use watching::{Subscribing, WatchId};
 pub use winfo::WATCHER_INFO;
@@ -278,6 +281,7 @@ impl Core {
             locals: config.locals.clone(),
             tls: config.tls.clone(),
             transports: locate::TRANSPORTS,
+            allow: ALLOW,
             allow_events: ALLOW_EVENTS,
             accept: PRESENCE.content_type,
         };
@@ -287,6 +291,7 @@ impl Core {
             package: PRESENCE,
             min_expires: config.min_expires,
             max_subscriptions: config.max_subscriptions,
+            max_per_watcher: MAX_PER_WATCHER,
             rate: NOTIFY_RATE,
             whole: true,
             account,

@@ -12,14 +12,16 @@ use crate::{
     presence::{
         history::{History, Stand},
         policy::{Action, Moment, Policy, canonical},
-        winfo::{Document, Event, List, Status, Watcher},
+        winfo::{Event, Status, Told, Watcher},
     },
     sip::{
         auth::AccountId,
         endpoint::ServerId,
         events::{
             User,
-            notifier::{Ending, Notifier, NotifierConfig, Rank, Report, ServedId, Subscribe, Verdict, View},
+            notifier::{
+                Ending, MAX_PER_WATCHER, Notifier, NotifierConfig, Rank, Report, ServedId, Subscribe, Verdict, View,
+            },
         },
         message::Message,
         time::Instant,
@@ -44,28 +46,13 @@ pub(super) struct Informing {
     names: u64,
 }
 
-/// What one subscription was told.
-#[derive(Debug)]
-struct Told {
-    /// The version of the next document.
-    version: u32,
-    /// Whether that has to tell everybody.
-    full: bool,
-    /// Whether it is due.
-    due: bool,
-    /// It is a subscription of this very program, which came back to it.
-    own: bool,
-    known: BTreeMap<String, Watcher>,
-    /// How those ended whom it was told of.
-    ends: BTreeMap<String, Event>,
-}
-
 impl Informing {
     pub(super) fn new(min_expires: u32, account: Option<AccountId>) -> Self {
         let config = NotifierConfig {
             package: WATCHER_INFO,
             min_expires,
             max_subscriptions: MAX_SUBSCRIPTIONS,
+            max_per_watcher: MAX_PER_WATCHER,
             rate: NOTIFY_RATE,
             whole: false,
             account,
@@ -97,8 +84,8 @@ impl Informing {
     pub(super) fn ended(&mut self, id: ServedId, ending: Ending) {
         let Some((name, _)) = self.named.remove(&id) else { return };
         let name = name_of(name);
-        for told in self.told.values_mut().filter(|told| told.known.contains_key(&name)) {
-            told.ends.insert(name.clone(), event_of(ending));
+        for told in self.told.values_mut() {
+            told.ended(&name, ending);
         }
     }
 
@@ -112,48 +99,9 @@ impl Informing {
 
     fn view(&mut self, own: bool) -> View {
         self.views += 1;
-        let told = Told { version: 0, full: true, due: true, own, known: BTreeMap::new(), ends: BTreeMap::new() };
         let view = View { of: 0, number: self.views };
-        self.told.insert(view, told);
+        self.told.insert(view, Told::new(own));
         view
-    }
-}
-
-impl Told {
-    /// Makes the next document, of everybody whom there is now.
-    fn document(
-        &mut self,
-        now: &BTreeMap<String, Watcher>,
-        decided: impl Fn(&Watcher) -> Event,
-        resource: &str,
-    ) -> Document {
-        let full = std::mem::replace(&mut self.full, false);
-        let is_news = |(id, watcher): &(&String, &Watcher)| {
-            full || self
-                .known
-                .get(*id)
-                .is_none_or(|known| (known.status, known.event) != (watcher.status, watcher.event))
-        };
-        let mut watchers: Vec<Watcher> = now.iter().filter(is_news).map(|(_, watcher)| watcher.clone()).collect();
-        let gone = self.known.iter().filter(|(id, _)| !full && !now.contains_key(*id));
-        watchers.extend(gone.map(|(id, watcher)| {
-            let event = self.ends.get(id).copied().unwrap_or_else(|| decided(watcher));
-            Watcher { status: Status::Terminated, event, expiration: None, ..watcher.clone() }
-        }));
-        let list = List { resource: resource.to_owned(), package: "presence".to_owned(), watchers };
-        let document = Document { version: self.version, full, lists: vec![list] };
-        self.version += 1;
-        self.due = false;
-        self.known.clone_from(now);
-        self.ends.clear();
-        document
-    }
-
-    fn is_behind(&self, now: &BTreeMap<String, Watcher>) -> bool {
-        let stands = |watchers: &BTreeMap<String, Watcher>| -> Vec<(String, Status, Event)> {
-            watchers.iter().map(|(id, watcher)| (id.clone(), watcher.status, watcher.event)).collect()
-        };
-        self.full || stands(&self.known) != stands(now)
     }
 }
 
@@ -294,17 +242,8 @@ fn name_of(number: u64) -> String {
     format!("w{number}")
 }
 
-fn event_of(ending: Ending) -> Event {
-    match ending {
-        Ending::Left | Ending::Expired | Ending::Unanswered | Ending::Gone(_) => Event::Timeout,
-        Ending::Rejected => Event::Rejected,
-        Ending::GaveUp => Event::Giveup,
-        Ending::Dropped | Ending::Offline => Event::Probation,
-    }
-}
-
 /// Says how the wait of somebody who had left came to its end.
-fn end_of(watcher: &Watcher, history: &History, policy: &Policy, moment: &Moment) -> Event {
+pub(crate) fn end_of(watcher: &Watcher, history: &History, policy: &Policy, moment: &Moment) -> Event {
     let person = [false, true]
         .into_iter()
         .find_map(|claimed| history.get(&(watcher.uri.clone(), crate::presence::event::Via::Direct, claimed)));

@@ -13,7 +13,7 @@ mod saved;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
     time::Duration,
 };
@@ -78,6 +78,8 @@ pub struct NotifierConfig {
     pub min_expires: u32,
     /// How many proven subscriptions there may be.
     pub max_subscriptions: usize,
+    /// How many of them one watcher may hold (NOT-27).
+    pub max_per_watcher: u32,
     /// The pause between two NOTIFYs for changes of state to one watcher.
     pub rate: Duration,
     /// Whether each document stands for itself, and not on those before: then a watcher may say what it knows already
@@ -206,6 +208,8 @@ struct Awaited {
     counted: bool,
 }
 
+/// How many subscriptions one watcher may hold with somebody who serves but himself (NOT-27).
+pub const MAX_PER_WATCHER: u32 = 100;
 /// A pending subscription is given up after this time (NOT-22).
 const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 /// What we ask a watcher to wait when we go offline (NOT-23), or gave up.
@@ -250,8 +254,8 @@ pub struct Notifier {
     timers: Timers<u32>,
     reports: VecDeque<Report>,
     attempts: u64,
-    /// What would be saved is another than it was.
-    unsaved: bool,
+    /// What would be saved is another than it was: subscriptions by our tags, with their places while they stand.
+    unsaved: BTreeMap<Token, Option<u32>>,
     savings: Savings,
 }
 
@@ -273,7 +277,7 @@ impl Notifier {
             timers: Timers::default(),
             reports: VecDeque::new(),
             attempts: 0,
-            unsaved: false,
+            unsaved: BTreeMap::new(),
             savings: Savings::default(),
         }
     }
@@ -311,6 +315,12 @@ impl Notifier {
     /// Returns whether somebody is shown this view.
     pub fn is_seen(&self, view: View) -> bool {
         self.by_view.range((view, 0)..=(view, u32::MAX)).next().is_some()
+    }
+
+    /// Returns whether somebody is shown anything of this resource.
+    pub fn shows(&self, of: u32) -> bool {
+        let (first, last) = (View { of, number: 0 }, View { of, number: u32::MAX });
+        self.by_view.range((first, 0)..=(last, u32::MAX)).next().is_some()
     }
 
     /// The state behind a view changed: whoever sees it is to hear of it.
@@ -354,7 +364,9 @@ impl Notifier {
         if let Verdict::Active(view) = served.verdict {
             self.by_view.remove(&(view, id));
         }
-        self.unsaved |= served.is_lasting() && served.verdict != verdict;
+        if served.is_lasting() && served.verdict != verdict {
+            self.unsaved.insert(served.dialog.local_tag, Some(id));
+        }
         served.verdict = verdict;
         if let Verdict::Active(view) = verdict {
             self.by_view.insert((view, id));
@@ -444,7 +456,9 @@ impl Notifier {
     fn owe(&mut self, id: u32, owed: Owed, now: Instant) {
         let Some(served) = self.slab.get_mut(id) else { return };
         let ends = matches!(owed, Owed::Last(_)) && !matches!(served.owed, Owed::Last(_));
-        self.unsaved |= ends && served.is_lasting();
+        if ends && served.is_lasting() {
+            self.unsaved.insert(served.dialog.local_tag, Some(id));
+        }
         served.owed = served.owed.max(owed);
         self.note_waiting(id);
         self.enqueue(id, now);
@@ -490,7 +504,9 @@ impl Notifier {
         if served.awaited.is_some_and(|awaited| awaited.counted) {
             self.in_flight -= 1;
         }
-        self.unsaved |= served.is_lasting();
+        if served.is_lasting() {
+            self.unsaved.insert(served.dialog.local_tag, None);
+        }
         let proven = served.unproven.is_none();
         if let Some(unproven) = served.unproven.take() {
             self.leave_unproven(unproven);

@@ -17,8 +17,6 @@ use crate::sip::{
     uri::{Uri, UriRef},
 };
 
-/// How many subscriptions one watcher may hold (NOT-27).
-const MAX_PER_WATCHER: u32 = 100;
 /// How long an unproven subscription lives (SEC-02).
 const UNPROVEN_FOR: Duration = Duration::from_secs(32);
 
@@ -223,7 +221,9 @@ impl Notifier {
         let id = self.slab.insert(served);
         self.by_tag.insert(tag, id);
         if proven {
-            self.unsaved |= !fetch;
+            if !fetch {
+                self.unsaved.insert(tag, Some(id));
+            }
             *self.per_watcher.entry(initial.watcher.as_str().into()).or_default() += 1;
         } else {
             let place = self.proofs.enter(id, flow.remote.ip());
@@ -265,7 +265,7 @@ impl Notifier {
 
     /// Returns whether one watcher has as many subscriptions as it may.
     fn has_its_share(&self, watcher: &str) -> bool {
-        self.per_watcher.get(watcher).is_some_and(|held| *held >= MAX_PER_WATCHER)
+        self.per_watcher.get(watcher).is_some_and(|held| *held >= self.config.max_per_watcher)
     }
 
     /// Returns whether one more proven subscription is too many, in all or for this watcher.
@@ -303,7 +303,7 @@ impl Notifier {
         if served.dialog.receive(seq) == Order::Old {
             return refuse(request, flow, message, &Refusal::plain(500), step);
         }
-        self.unsaved = true;
+        self.unsaved.insert(served.dialog.local_tag, Some(id.0));
         if asked > 0 && asked < 3600 && asked < min_expires {
             let header = Some((Name::MinExpires, min_expires.to_string()));
             return refuse(request, flow, message, &Refusal { code: 423, header }, step);
@@ -364,7 +364,7 @@ impl Notifier {
         self.proofs.prove(served.source, now);
         let Some(place) = served.unproven.take() else { return };
         served.expires_at = served.granted_until;
-        self.unsaved = true;
+        self.unsaved.insert(served.dialog.local_tag, Some(id));
         let watcher = served.watcher.clone();
         let full = self.is_full(&watcher);
         self.leave_unproven(place);

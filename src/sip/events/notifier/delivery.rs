@@ -39,7 +39,9 @@ impl Notifier {
             (Verdict::Active(view), _) => Some(body(view)),
         };
         let mut head = served.dialog.request("NOTIFY");
-        self.unsaved |= served.is_lasting() && is_worth_saving(served.dialog.local_seq);
+        if served.is_lasting() && is_worth_saving(served.dialog.local_seq) {
+            self.unsaved.insert(served.dialog.local_tag, Some(id));
+        }
         let contact = ContactSlot { at: head.len(), user: Some(served.contact_user.clone()), flow: None };
         match &served.event_id {
             Some(event_id) => head.fmt(Name::Event, format_args!("{};id={event_id}", package.name)),
@@ -161,7 +163,9 @@ impl Notifier {
             && let Some(served) = self.slab.get_mut(id.0)
         {
             served.set_pace(Rates::of(&event.params), &self.config);
-            self.unsaved |= served.is_lasting();
+            if served.is_lasting() {
+                self.unsaved.insert(served.dialog.local_tag, Some(id.0));
+            }
         }
         self.enqueue(id.0, now);
     }
@@ -184,7 +188,9 @@ impl Notifier {
         let served = self.slab.get_mut(id.0)?;
         served.awaited.filter(|awaited| awaited.attempt == attempt)?;
         served.dialog.local_seq += 1;
-        self.unsaved |= served.is_lasting() && is_worth_saving(served.dialog.local_seq);
+        if served.is_lasting() && is_worth_saving(served.dialog.local_seq) {
+            self.unsaved.insert(served.dialog.local_tag, Some(id.0));
+        }
         Some(served.dialog.local_seq)
     }
 

@@ -192,17 +192,30 @@ impl Revived {
 impl Notifier {
     /// Goes through the subscriptions that are worth keeping: proven and lasting ones that nobody ended.
     pub fn saved(&self, now: Instant, wall: Timestamp) -> impl Iterator<Item = (ServedId, SavedSubscription)> {
-        let lasts = |served: &Served| served.is_lasting() && !served.asked_end && !matches!(served.owed, Owed::Last(_));
         self.slab
             .iter()
-            .filter(move |(_, served)| lasts(served))
+            .filter(|(_, served)| served.is_worth_keeping())
             .map(move |(id, served)| (ServedId(id), served.saved(now, wall)))
     }
 
     /// Returns whether [`saved`](Self::saved) would tell something new since the last call, but for the numbers
     /// of NOTIFYs, of which no more go out unmarked than [`SEQ_JUMP`] makes good.
     pub fn take_unsaved(&mut self) -> bool {
-        std::mem::take(&mut self.unsaved)
+        !std::mem::take(&mut self.unsaved).is_empty()
+    }
+
+    /// Takes what [`take_unsaved`](Self::take_unsaved) tells of, one by one: subscriptions by our tags, none where one is
+    /// not to be kept any more.
+    pub fn take_changes(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+    ) -> impl Iterator<Item = (Token, Option<(ServedId, SavedSubscription)>)> {
+        std::mem::take(&mut self.unsaved).into_iter().map(move |(tag, id)| {
+            let id = id.filter(|id| self.slab.get(*id).is_some_and(|served| served.dialog.local_tag == tag));
+            let kept = id.and_then(|id| Some((id, self.slab.get(id).filter(|served| served.is_worth_keeping())?)));
+            (tag, kept.map(|(id, served)| (ServedId(id), served.saved(now, wall))))
+        })
     }
 
     /// Goes on with a subscription of an earlier run, as it is judged now.
@@ -231,7 +244,7 @@ impl Notifier {
         }
         let id = self.slab.insert(served);
         self.by_tag.insert(tag, id);
-        self.unsaved = true;
+        self.unsaved.insert(tag, Some(id));
         self.set_verdict(id, verdict, now);
         let owed = match (verdict, telling) {
             (Verdict::Refuse(_), _) => Owed::Last(Farewell::Rejected),
@@ -245,6 +258,10 @@ impl Notifier {
 }
 
 impl Served {
+    fn is_worth_keeping(&self) -> bool {
+        self.is_lasting() && !self.asked_end && !matches!(self.owed, Owed::Last(_))
+    }
+
     fn saved(&self, now: Instant, wall: Timestamp) -> SavedSubscription {
         let Dialog { call_id, local, local_tag, remote, remote_tag, local_seq, remote_seq, target, routes } =
             &self.dialog;
