@@ -17,7 +17,7 @@ pub mod policy;
 pub mod rpid;
 pub mod status;
 pub mod text;
-mod views;
+pub(crate) mod views;
 pub mod winfo;
 pub mod xml;
 

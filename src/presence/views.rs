@@ -6,7 +6,10 @@
 
 mod hiding;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -15,18 +18,18 @@ use sha2::{Digest as _, Sha256};
 use self::hiding::HidingViews;
 use super::{
     pidf::Document,
-    policy::{Instead, Sight, filter},
+    policy::{Action, Decision, Instead, Sight, filter},
 };
-use crate::sip::events::notifier::View;
+use crate::sip::events::notifier::{Verdict, View};
 
 pub use self::hiding::Hiding;
-pub(in crate::presence) use self::hiding::hides;
+pub(crate) use self::hiding::hides;
 
 /// The number of the view of everything; those of a part come after it.
 const FULL: u32 = 0;
 
 /// What all views are made of: the state of a presentity as it is.
-pub(in crate::presence) trait Subject: Copy {
+pub(crate) trait Subject: Copy {
     /// Returns since when that has been its state; none of one who publishes nothing.
     fn said_at(&self) -> Option<Timestamp>;
 
@@ -48,7 +51,7 @@ pub(in crate::presence) trait Subject: Copy {
 
 /// The views that somebody has.
 #[derive(Debug)]
-pub(in crate::presence) struct Views {
+pub(crate) struct Views {
     /// The number of the presentity, where many are served.
     of: u32,
     /// Those after [`FULL`] that show some of it, by number.
@@ -56,10 +59,10 @@ pub(in crate::presence) struct Views {
     by_sight: HashMap<Sight, u32>,
     full: Option<Bytes>,
     /// Whom we hide from.
-    pub(in crate::presence) hiding: Hiding,
+    pub(crate) hiding: Hiding,
     hidden: HidingViews,
     /// Since when we are offline, when we are.
-    pub(in crate::presence) offline_since: Timestamp,
+    pub(crate) offline_since: Timestamp,
     /// We are on our way out: everybody sees us offline.
     leaving: bool,
     /// Since when views of an earlier run had been so, by what they showed.
@@ -77,7 +80,7 @@ struct Partial {
 
 impl Views {
     /// Makes those of the presentity of that number, which is offline since now.
-    pub(in crate::presence) fn new(of: u32, now: Timestamp) -> Self {
+    pub(crate) fn new(of: u32, now: Timestamp) -> Self {
         Self {
             of,
             some: BTreeMap::new(),
@@ -92,7 +95,7 @@ impl Views {
     }
 
     /// Returns the view of those who see this much.
-    pub(in crate::presence) fn of(&mut self, sight: &Sight, subject: impl Subject, now: Timestamp) -> View {
+    pub(crate) fn of(&mut self, sight: &Sight, subject: impl Subject, now: Timestamp) -> View {
         if *sight == Sight::All {
             return self.full();
         }
@@ -109,7 +112,7 @@ impl Views {
     }
 
     /// Returns the view of everything.
-    pub(in crate::presence) fn full(&self) -> View {
+    pub(crate) fn full(&self) -> View {
         self.view(FULL)
     }
 
@@ -117,15 +120,46 @@ impl Views {
         View { of: self.of, number }
     }
 
+    /// Says what somebody gets about whom this was decided. `rule` is what decided about it so far, nothing for somebody
+    /// new, and `hidden_since` since when we hide from it; both are brought up to date.
+    pub(crate) fn verdict(
+        &mut self,
+        decision: Decision,
+        who: &str,
+        (rule, hidden_since): (&mut Arc<str>, &mut Option<Timestamp>),
+        subject: impl Subject,
+        now: Timestamp,
+    ) -> Verdict {
+        let is_new = std::mem::replace(rule, decision.rule).is_empty();
+        if decision.action != Action::PoliteBlock {
+            *hidden_since = None;
+        }
+        match decision.action {
+            Action::Allow => Verdict::Active(self.of(&decision.sight, subject, now)),
+            Action::Ask => Verdict::Pending,
+            Action::PoliteBlock => {
+                let since = match *hidden_since {
+                    Some(since) => since,
+                    // What it was told before it was hidden from is not to be belied.
+                    None if !is_new => self.hiding.begin(who, now),
+                    None => self.hiding.since(who),
+                };
+                *hidden_since = Some(since);
+                Verdict::Active(self.hidden(since))
+            }
+            Action::Block => Verdict::Refuse(403),
+        }
+    }
+
     /// Returns the view of those from whom we have hidden since then.
-    pub(in crate::presence) fn hidden(&mut self, since: Timestamp) -> View {
+    pub(crate) fn hidden(&mut self, since: Timestamp) -> View {
         let number = self.hidden.of(since);
         self.view(number)
     }
 
     /// Our state is another one; without a publication we are offline since the given moment. Returns the views that
     /// show a difference.
-    pub(in crate::presence) fn state_changed(
+    pub(crate) fn state_changed(
         &mut self,
         offline_since: Option<Timestamp>,
         subject: impl Subject,
@@ -138,7 +172,7 @@ impl Views {
     }
 
     /// From now on we show as offline; who had said so before has been offline since then.
-    pub(in crate::presence) fn going_offline(&mut self, subject: impl Subject, now: Timestamp) {
+    pub(crate) fn going_offline(&mut self, subject: impl Subject, now: Timestamp) {
         self.leaving = true;
         self.full = None;
         if subject.said_at().is_some() {
@@ -163,7 +197,7 @@ impl Views {
     }
 
     /// Forgets the views that nobody has.
-    pub(in crate::presence) fn retain(&mut self, is_seen: impl Fn(View) -> bool) {
+    pub(crate) fn retain(&mut self, is_seen: impl Fn(View) -> bool) {
         let of = self.of;
         let is_seen = |number| is_seen(View { of, number });
         self.hidden.retain(is_seen);
@@ -172,7 +206,7 @@ impl Views {
     }
 
     /// Returns the document behind a view; made once for all who have it.
-    pub(in crate::presence) fn body(&mut self, view: View, subject: impl Subject) -> Bytes {
+    pub(crate) fn body(&mut self, view: View, subject: impl Subject) -> Bytes {
         let made = match view.number {
             FULL => self.full.clone(),
             number => self.some.get(&number).and_then(|view| view.body.clone()),
@@ -193,7 +227,7 @@ impl Views {
     }
 
     /// Makes the document behind a view.
-    pub(in crate::presence) fn make(&self, view: View, subject: impl Subject) -> Bytes {
+    pub(crate) fn make(&self, view: View, subject: impl Subject) -> Bytes {
         match view.number {
             FULL if self.leaving || subject.said_at().is_none() => subject.offline(self.offline_since),
             FULL => subject.whole(),
@@ -207,12 +241,12 @@ impl Views {
     }
 
     /// Makes the document of those from whom we hide.
-    pub(in crate::presence) fn preview_hidden(&self, who: &str, subject: impl Subject) -> Bytes {
+    pub(crate) fn preview_hidden(&self, who: &str, subject: impl Subject) -> Bytes {
         subject.offline(self.hiding.since(who)).into()
     }
 
     /// Makes the document that somebody would get who sees this much from now on, and has not so far.
-    pub(in crate::presence) fn preview(&self, sight: &Sight, subject: impl Subject) -> Bytes {
+    pub(crate) fn preview(&self, sight: &Sight, subject: impl Subject) -> Bytes {
         let known = self.by_sight.get(sight).copied().unwrap_or(FULL);
         if known != FULL || *sight == Sight::All {
             return self.make(self.view(known), subject);
@@ -244,17 +278,17 @@ impl Views {
     }
 
     /// Returns since when each view has been so, for [`restore`](Self::restore).
-    pub(in crate::presence) fn saved(&self) -> BTreeMap<String, Timestamp> {
+    pub(crate) fn saved(&self) -> BTreeMap<String, Timestamp> {
         self.some.values().map(|view| (view.print.clone(), view.since)).collect()
     }
 
     /// Returns what tells a view from others that are as active: whether it is news after a start.
-    pub(in crate::presence) fn print_of(&self, view: View) -> Option<&str> {
+    pub(crate) fn print_of(&self, view: View) -> Option<&str> {
         self.some.get(&view.number).map(|view| view.print.as_str())
     }
 
     /// Goes on with the times of an earlier run; a time to come was never written by us.
-    pub(in crate::presence) fn restore(
+    pub(crate) fn restore(
         &mut self,
         hiding: &Hiding,
         offline_since: Timestamp,

@@ -4,12 +4,14 @@
 //! says together is kept by a [`Table`]. Who may have one, and what is done about a watcher, is left to others.
 
 mod table;
+mod told;
 
 use std::{fmt::Write as _, str::FromStr};
 
 use super::xml::{Element, Error, Ns, Tree, escape_attribute, escape_text};
 
 pub use table::{Merged, Table};
+pub(crate) use told::Told;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/watcherinfo+xml";

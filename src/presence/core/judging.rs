@@ -95,30 +95,10 @@ impl Core {
             return Verdict::Active(self.serving.views.full());
         }
         let decision = self.config.policy.decide(&entry.who, entry.grade, moment);
-        let is_new = std::mem::replace(&mut entry.rule, decision.rule).is_empty();
-        if decision.action != Action::PoliteBlock {
-            entry.hidden_since = None;
-        }
-        match decision.action {
-            Action::Allow => {
-                let Self { own, identity, config, serving, .. } = self;
-                let subject = Own::new(own, identity, config);
-                Verdict::Active(serving.views.of(&decision.sight, subject, now.wall))
-            }
-            Action::Ask => Verdict::Pending,
-            Action::PoliteBlock => {
-                let views = &mut self.serving.views;
-                let since = match entry.hidden_since {
-                    Some(since) => since,
-                    // What it was told before it was hidden from is not to be belied.
-                    None if !is_new => views.hiding.begin(&entry.who, now.wall),
-                    None => views.hiding.since(&entry.who),
-                };
-                entry.hidden_since = Some(since);
-                Verdict::Active(views.hidden(since))
-            }
-            Action::Block => Verdict::Refuse(403),
-        }
+        let Self { own, identity, config, serving, .. } = self;
+        let subject = Own::new(own, identity, config);
+        let Entry { who, rule, hidden_since, .. } = entry;
+        serving.views.verdict(decision, who, (rule, hidden_since), subject, now.wall)
     }
 
     /// Judges a standing subscription by the policy as it is now.

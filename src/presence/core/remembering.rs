@@ -87,7 +87,7 @@ impl Core {
 
 /// Returns what somebody gets who waited for that, and by what it is decided; whoever is on a list is decided about,
 /// though a rule may want to know more of who it is.
-pub(super) fn decision_about(policy: &Policy, person: &Person, moment: &Moment) -> Option<(Action, String)> {
+pub(crate) fn decision_about(policy: &Policy, person: &Person, moment: &Moment) -> Option<(Action, String)> {
     let decision = policy.decide(&person.who, person.identity, moment);
     if decision.action != Action::Ask {
         return Some((decision.action, decision.rule.as_ref().to_owned()));
@@ -96,7 +96,7 @@ pub(super) fn decision_about(policy: &Policy, person: &Person, moment: &Moment) 
 }
 
 /// Returns the instant of a time of day to come.
-fn instant_of(at: Timestamp, now: Now) -> Instant {
+pub(crate) fn instant_of(at: Timestamp, now: Now) -> Instant {
     let ahead = at.duration_since(now.wall).max(SignedDuration::ZERO);
     now.at + ahead.unsigned_abs()
 }

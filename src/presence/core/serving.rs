@@ -354,7 +354,7 @@ impl Watcher {
 }
 
 /// Returns the host that a watcher's URI names: its address, or its name in lower case.
-pub(super) fn host_of(uri: &UriRef<'_>) -> Result<IpAddr, String> {
+pub(crate) fn host_of(uri: &UriRef<'_>) -> Result<IpAddr, String> {
     match uri.host() {
         Host::Ip(ip) => Ok(ip),
         Host::Name(name) => Err(name.to_ascii_lowercase()),
@@ -362,7 +362,12 @@ pub(super) fn host_of(uri: &UriRef<'_>) -> Result<IpAddr, String> {
 }
 
 /// POL-19: the grade of a watcher's identity.
-fn grade(host: &Result<IpAddr, String>, proven: bool, source: IpAddr, notify_to: Option<SocketAddr>) -> WatcherGrade {
+pub(crate) fn grade(
+    host: &Result<IpAddr, String>,
+    proven: bool,
+    source: IpAddr,
+    notify_to: Option<SocketAddr>,
+) -> WatcherGrade {
     let contact_agrees = notify_to.is_some_and(|to| to.ip() == source);
     if proven && contact_agrees && *host == Ok(source) { WatcherGrade::Address } else { WatcherGrade::Claimed }
 }
@@ -378,11 +383,11 @@ pub(super) fn log(entry: &Entry, verdict: Verdict, proven: bool) {
     }
 }
 
-pub(super) fn state_word(verdict: Verdict) -> &'static str {
+pub(crate) fn state_word(verdict: Verdict) -> &'static str {
     state_of(verdict).as_str()
 }
 
-pub(super) fn state_of(verdict: Verdict) -> Stand {
+pub(crate) fn state_of(verdict: Verdict) -> Stand {
     match verdict {
         Verdict::Pending => Stand::Pending,
         Verdict::Active(view) if hides(view) => Stand::PoliteBlock,

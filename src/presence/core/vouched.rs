@@ -15,7 +15,7 @@ pub struct Vouched {
 
 impl Vouched {
     /// Says whether it is proof of a watcher of this URI at this host.
-    pub(super) fn is_of(&self, who: &str, host: &Result<IpAddr, String>) -> bool {
+    pub(crate) fn is_of(&self, who: &str, host: &Result<IpAddr, String>) -> bool {
         let host = match host {
             Ok(ip) => ip.to_string(),
             Err(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),

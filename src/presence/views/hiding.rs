@@ -32,34 +32,34 @@ pub struct Hiding {
 
 /// The views that show us offline, each since its own moment.
 #[derive(Debug, Default)]
-pub(in crate::presence) struct HidingViews {
+pub(crate) struct HidingViews {
     by_second: HashMap<i64, u32>,
     since: BTreeMap<u32, Timestamp>,
 }
 
 /// Says whether a view shows us offline, whatever we are.
-pub(in crate::presence) fn hides(view: View) -> bool {
+pub(crate) fn hides(view: View) -> bool {
     view.number >= FIRST
 }
 
 impl Hiding {
-    pub(in crate::presence) fn new(now: Timestamp) -> Self {
+    pub(crate) fn new(now: Timestamp) -> Self {
         Self { since: now, by: BTreeSet::new(), persons: BTreeMap::new() }
     }
 
     /// Returns since when we hide from somebody.
-    pub(in crate::presence) fn since(&self, who: &str) -> Timestamp {
+    pub(crate) fn since(&self, who: &str) -> Timestamp {
         self.persons.get(who).copied().unwrap_or(self.since)
     }
 
     /// We begin to hide from somebody who saw us before, unless a list named it already.
-    pub(in crate::presence) fn begin(&mut self, who: &str, now: Timestamp) -> Timestamp {
+    pub(crate) fn begin(&mut self, who: &str, now: Timestamp) -> Timestamp {
         *self.persons.entry(who.to_owned()).or_insert(now)
     }
 
     /// Goes by what hides us now: whoever is newly hidden from is so since this moment. `is_hidden` says whether we hide
     /// from somebody by a rule who watches.
-    pub(in crate::presence) fn go_by(
+    pub(crate) fn go_by(
         &mut self,
         policy: &Policy,
         by: impl IntoIterator<Item = Arc<str>>,
@@ -81,7 +81,7 @@ impl Hiding {
     }
 
     /// Goes on with what an earlier run wrote down; a time to come was never written by us.
-    pub(in crate::presence) fn restore(&mut self, saved: &Self, now: Timestamp) {
+    pub(crate) fn restore(&mut self, saved: &Self, now: Timestamp) {
         self.since = if self.by.is_subset(&saved.by) { saved.since.min(now) } else { now };
         for (who, since) in &saved.persons {
             // Those whom no list names are kept for the watchers that come back.
@@ -92,7 +92,7 @@ impl Hiding {
 
 impl HidingViews {
     /// Returns the view of us offline since then, to the second.
-    pub(in crate::presence) fn of(&mut self, since: Timestamp) -> u32 {
+    pub(crate) fn of(&mut self, since: Timestamp) -> u32 {
         let Self { by_second, since: views } = self;
         *by_second.entry(since.as_second()).or_insert_with(|| {
             let number = views.last_key_value().map_or(FIRST, |(last, _)| last.saturating_add(1));
@@ -102,12 +102,12 @@ impl HidingViews {
     }
 
     /// Returns since when a view shows us offline.
-    pub(in crate::presence) fn since(&self, number: u32) -> Option<Timestamp> {
+    pub(crate) fn since(&self, number: u32) -> Option<Timestamp> {
         self.since.get(&number).copied()
     }
 
     /// Forgets the views that nobody has.
-    pub(in crate::presence) fn retain(&mut self, is_seen: impl Fn(u32) -> bool) {
+    pub(crate) fn retain(&mut self, is_seen: impl Fn(u32) -> bool) {
         self.since.retain(|number, _| is_seen(*number));
         self.by_second.retain(|_, number| self.since.contains_key(number));
     }

@@ -118,6 +118,14 @@ impl Read {
         Some(self.policy_with(self.default?).in_zone(zone.clone()))
     }
 
+    /// Returns the policy of a server that keeps the document: what other programs wrote counts too, and `default` where
+    /// it does not say what everybody else gets.
+    pub fn in_force(&self, default: Action, zone: &TimeZone) -> Policy {
+        let policy = self.policy_with(self.default.unwrap_or(default));
+        let rules = self.rules.iter().chain(&self.others.rules).cloned().collect();
+        policy.with_rules(rules).in_zone(zone.clone())
+    }
+
     fn policy_with(&self, default: Action) -> Policy {
         let mut policy = Policy::new(default).with_rules(self.rules.clone());
         for (who, action) in &self.listed {
