@@ -6,13 +6,7 @@
 mod commands;
 mod effects;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -24,6 +18,7 @@ use crate::{
         clock::{Clock, Sleeper},
         dns::Dns,
         listen::Listeners,
+        sends::{Sends, writable},
         stream::{ConnHandle, StreamEvent, spawn_connection, spawn_tls_connection},
         tls::Tls,
         udp::RecvBatch,
@@ -34,7 +29,7 @@ use crate::{
         effect::QueryId,
         locate::Answer,
         probe::{self, ProbeId},
-        transport::{ConnId, Flow, Packet, Transport},
+        transport::{ConnId, Flow, Transport},
     },
 };
 
@@ -45,8 +40,6 @@ pub(super) use self::commands::{Command, Release};
 pub(super) const COMMANDS: usize = 64;
 /// How many NOTIFYs are made between two looks at the sockets.
 const PORTION: usize = 64;
-/// How many datagrams may wait for the kernel; the oldest are dropped first, as a full network would.
-const MAX_WAITING: usize = 8192;
 /// How many events of connections may wait.
 const STREAM_EVENTS: usize = 256;
 /// How long a goodbye may take (NOT-23).
@@ -89,7 +82,7 @@ pub(super) struct Driver {
     readers: HashMap<Key, Vec<Reader>>,
     /// Who asked our server what.
     asking: HashMap<ProbeId, oneshot::Sender<Result<probe::Answer, Refused>>>,
-    waiting: VecDeque<(SocketAddr, SocketAddr, Packet)>,
+    waiting: Sends,
     sleeper: Sleeper,
     clock: Clock,
     out: Outbox,
@@ -145,7 +138,7 @@ impl Driver {
             tracer,
             readers: HashMap::new(),
             asking: HashMap::new(),
-            waiting: VecDeque::new(),
+            waiting: Sends::default(),
             sleeper: Sleeper::new()?,
             clock: Clock::new(),
             out,
@@ -253,7 +246,7 @@ impl Driver {
             let soon = Clock::now() + Duration::from_millis(50);
             deadline = Some(deadline.map_or(soon, |at| at.min(soon)));
         }
-        let blocked = self.waiting.front().map(|(local, ..)| *local);
+        let blocked = self.waiting.blocked(&self.listeners);
         // In no fixed order, so that a flood on one of them starves none of the others.
         tokio::select! {
             command = self.inbox.recv(), if !leaving => Ok(Wake::Command(command)),
@@ -265,7 +258,7 @@ impl Driver {
             (stream, by) = self.listeners.accept() => Ok(Wake::Accepted(stream, by)),
             Some((query, answer)) = self.answers.recv() => Ok(Wake::Answer(query, answer)),
             Some((account, answer)) = self.secrets.recv() => Ok(Wake::Secret(account, answer)),
-            writable = writable(&self.listeners, blocked), if blocked.is_some() => writable.map(|()| Wake::Writable),
+            writable = writable(blocked), if blocked.is_some() => writable.map(|()| Wake::Writable),
             () = std::future::ready(()), if pump => Ok(Wake::Pump),
             slept = self.sleeper.until(deadline) => slept.map(|()| Wake::Time),
         }
@@ -351,12 +344,5 @@ impl Drop for Driver {
                 slot.put(reader.place, Item::Gone);
             }
         }
-    }
-}
-
-async fn writable(listeners: &Listeners, local: Option<SocketAddr>) -> io::Result<()> {
-    match local.and_then(|local| listeners.udp_on(local)) {
-        Some(socket) => socket.writable().await,
-        None => std::future::pending().await,
     }
 }

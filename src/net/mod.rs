@@ -15,6 +15,7 @@ pub mod http;
 pub mod listen;
 mod reactor;
 pub mod resolve;
+pub mod sends;
 pub mod stream;
 pub mod tls;
 pub mod udp;

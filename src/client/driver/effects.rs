@@ -1,18 +1,14 @@
 //! What the core wants done: datagrams, connections, look-ups, news.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use tracing::warn;
 
-use super::{Driver, MAX_WAITING};
+use super::Driver;
 use crate::{
     net::stream::{connect, connect_tls},
     presence::core::Input,
-    sip::{
-        effect::Effect,
-        locate::PeerIdentity,
-        transport::{Packet, Transport},
-    },
+    sip::{effect::Effect, locate::PeerIdentity, transport::Transport},
 };
 
 impl Driver {
@@ -34,10 +30,7 @@ impl Driver {
             match effect {
                 Effect::Send { local, remote, packet } => {
                     self.tracer.datagram_sent(local, remote, &packet);
-                    if self.waiting.len() == MAX_WAITING {
-                        self.waiting.pop_front();
-                    }
-                    self.waiting.push_back((local, remote, packet));
+                    self.waiting.push(local, remote, packet);
                 }
                 Effect::Open { conn, transport, local, remote, peer } => {
                     let events = self.stream_sender.clone();
@@ -104,28 +97,7 @@ impl Driver {
 
     /// Sends the datagrams that wait, in batches for each socket in turn, until the kernel takes no more.
     fn send_waiting(&mut self) {
-        let mut failed = BTreeSet::new();
-        while let Some((local, ..)) = self.waiting.front() {
-            let local = *local;
-            let batch: Vec<(SocketAddr, &Packet)> = self
-                .waiting
-                .iter()
-                .take_while(|(from, ..)| *from == local)
-                .take(32)
-                .map(|(_, remote, packet)| (*remote, packet))
-                .collect();
-            let Some(socket) = self.listeners.udp_on(local) else {
-                self.waiting.pop_front();
-                continue;
-            };
-            let (count, errors) = socket.try_send(&batch);
-            let all = count == batch.len();
-            failed.extend(errors.into_iter().map(|(remote, _)| remote));
-            self.waiting.drain(..count);
-            if !all {
-                break;
-            }
-        }
+        let failed = self.waiting.flush(&self.listeners);
         if !failed.is_empty() {
             let now = Self::now();
             for remote in failed {
