@@ -72,7 +72,8 @@ impl Server {
             source: [192, 0, 2, 1].into(),
         };
         let now = Instant::from_origin(Duration::from_secs(self.seconds));
-        let mut access = Access { guards: &mut self.guards, accounts: &self.accounts, now, rng: &mut self.rng };
+        let mut access =
+            Access { guards: &mut self.guards, accounts: &self.accounts, open: &[], now, rng: &mut self.rng };
         self.xcap.answer(&request, &mut access, &mut self.kept)
     }
 

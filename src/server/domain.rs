@@ -1,0 +1,458 @@
+//! The presence of everybody in some domains: a state agent (RFC 3856 §5) for many presentities, without input and output.
+//!
+//! It is the agent's own notifier, policy and composition, for many. Requests come in by [`Domain::handle`]; what is to be
+//! done and what is to be kept leaves through an [`Outbox`]. An answer that promises something stands there beside the
+//! records that keep the promise, and whoever owns the domain lets the one go when the others are on disk. It reads no
+//! clock and holds no socket, as the agent's core.
+
+mod documents;
+mod identity;
+mod informing;
+mod judging;
+mod keeping;
+mod presentity;
+mod publishing;
+mod registering;
+mod state;
+mod subscribing;
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use rand::rngs::StdRng;
+
+pub use self::{documents::Before, keeping::Restored};
+use self::{documents::Kept, informing::Informing, presentity::Presentities, subscribing::Entry};
+use super::{
+    accounts::{Accounts, Guards},
+    store::Record,
+};
+use crate::{
+    presence::{
+        core::{Input, Now, PRESENCE},
+        policy::{Action, Policy},
+    },
+    sip::{
+        auth::Hash,
+        codec::Head,
+        effect::Effect,
+        endpoint::{Counters as Dropped, Endpoint, EndpointConfig, Event, SERVER_ALLOW, ServerId},
+        events::{
+            ALLOW_EVENTS, Step, User,
+            compositor::{Compositor, CompositorConfig, Refusal},
+            notifier::{Notifier, NotifierConfig, ServedId},
+        },
+        header::Name,
+        locate,
+        message::{Message, Method},
+        registrar::{Registrar, RegistrarConfig},
+        time::{Instant, Timers},
+        transaction::Timing,
+        transport::{Flow, Packet, Transport},
+        uri::UriRef,
+    },
+};
+
+/// The pause between two NOTIFYs for changes of state (RFC 3856 §6.10).
+const NOTIFY_RATE: Duration = Duration::from_secs(5);
+/// What somebody is asked to wait when there is no room, or nothing can be kept, in seconds.
+const RETRY_AFTER: u32 = 60;
+
+/// How much is served at most; beyond it somebody new is answered 503 (SEC-13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Subscriptions of one watcher.
+    pub of_one_watcher: u32,
+    /// Publications.
+    pub publications: usize,
+    /// Publications of one presentity.
+    pub of_one_presentity: usize,
+    /// The bytes of one document.
+    pub document: usize,
+    /// Bindings of addresses.
+    pub bindings: usize,
+    /// Presentities of whom something is known.
+    pub presentities: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            subscriptions: 200_000,
+            of_one_watcher: 20_000,
+            publications: 200_000,
+            of_one_presentity: 10,
+            document: 32 * 1024,
+            bindings: 200_000,
+            presentities: 200_000,
+        }
+    }
+}
+
+/// What a domain is told once.
+#[derive(Clone, Debug)]
+pub struct DomainConfig {
+    /// The domains that are served, in lower case. One in which nobody has an account is open: everybody is taken at his
+    /// word there.
+    pub domains: Vec<Box<str>>,
+    /// Our sockets; each has UDP and TCP.
+    pub locals: Vec<SocketAddr>,
+    /// Those at which we take connections under TLS.
+    pub tls: Vec<SocketAddr>,
+    /// Base timers.
+    pub timing: Timing,
+    /// The shortest subscription, publication or binding, in seconds.
+    pub min_expires: u32,
+    /// The longest publication or binding, in seconds.
+    pub max_expires: u32,
+    /// What watchers get of whom no rule of a presentity says anything.
+    pub default: Action,
+    /// Whether whoever asks for somebody who has no account gets the answer of one who is blocked (POL-14).
+    pub hide_unknown: bool,
+    /// The weakest hash by which somebody may prove who it is.
+    pub auth_min: Hash,
+    /// How much is served.
+    pub limits: Limits,
+    /// Whether there is somebody who keeps records.
+    pub keeps: bool,
+}
+
+/// What leaves a domain.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// To be done in the world, in this order, once the records are kept.
+    pub effects: Vec<Effect>,
+    /// To be kept, all of them together.
+    pub records: Vec<Record>,
+}
+
+/// What was done so far, for whoever watches over a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// PUBLISH requests that were taken in.
+    pub publishes: u64,
+    /// SUBSCRIBE requests that were taken in.
+    pub subscribes: u64,
+    /// REGISTER requests that were taken in.
+    pub registers: u64,
+    /// Requests that were answered with a challenge.
+    pub challenges: u64,
+    /// Requests that were refused otherwise.
+    pub refusals: u64,
+    /// Requests that were answered 503, for want of room or because nothing can be kept.
+    pub overloads: u64,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Subscriptions of watchers that have proven to be there, and of others.
+    pub subscriptions: (usize, usize),
+    /// Subscriptions to watcher information.
+    pub informed: usize,
+    /// Publications.
+    pub publications: usize,
+    /// Bindings.
+    pub bindings: usize,
+    /// Presentities of whom something is known.
+    pub presentities: usize,
+    /// Documents of users.
+    pub documents: usize,
+    /// Client transactions, server transactions and connections.
+    pub transactions: (usize, usize, usize),
+}
+
+/// A request that came, and how to answer it.
+#[derive(Clone, Copy)]
+struct Arrived<'a, 'm> {
+    id: ServerId,
+    flow: Flow,
+    message: &'a Message<'m>,
+}
+
+/// All of it; see the module's text.
+#[derive(Debug)]
+pub struct Domain {
+    config: DomainConfig,
+    endpoint: Endpoint<User>,
+    notifier: Notifier,
+    informing: Informing,
+    compositor: Compositor,
+    registrar: Registrar,
+    guards: Guards,
+    accounts: Arc<Accounts>,
+    presentities: Presentities,
+    entries: HashMap<ServedId, Entry>,
+    documents: Kept,
+    /// When something of a presentity may be otherwise by itself: what it says, or its rules.
+    edges: Timers<u32>,
+    /// The policy of whoever keeps no rules here.
+    default: Arc<Policy>,
+    /// Those of whom perhaps nothing is known any more.
+    looked_at: Vec<u32>,
+    /// Nothing can be kept.
+    refusing: bool,
+    tally: Tally,
+}
+
+impl Domain {
+    /// Makes one in which nobody publishes anything, and nobody watches.
+    pub fn new(config: DomainConfig, accounts: Arc<Accounts>, rng: StdRng) -> Self {
+        let endpoint = EndpointConfig {
+            timing: config.timing,
+            locals: config.locals.clone(),
+            tls: config.tls.clone(),
+            transports: locate::TRANSPORTS,
+            allow: SERVER_ALLOW,
+            allow_events: ALLOW_EVENTS,
+            accept: PRESENCE.content_type,
+        };
+        let limits = config.limits;
+        let notifier = NotifierConfig {
+            package: PRESENCE,
+            min_expires: config.min_expires,
+            max_subscriptions: limits.subscriptions,
+            max_per_watcher: limits.of_one_watcher,
+            rate: NOTIFY_RATE,
+            whole: true,
+            account: None,
+            user: User::Notifier,
+        };
+        let compositor = CompositorConfig {
+            package: PRESENCE,
+            min_expires: config.min_expires,
+            max_expires: config.max_expires,
+            max_body: limits.document,
+            max_of_one: limits.of_one_presentity,
+            max_in_all: limits.publications,
+        };
+        let registrar = RegistrarConfig {
+            min_expires: config.min_expires,
+            max_expires: config.max_expires,
+            default_expires: 3600,
+            max_of_one: limits.of_one_presentity,
+            max_in_all: limits.bindings,
+        };
+        let mut default = Policy::new(config.default);
+        default.hide_unknown = config.hide_unknown;
+        Self {
+            endpoint: Endpoint::new(endpoint, rng),
+            notifier: Notifier::new(notifier),
+            informing: Informing::new(config.min_expires, limits.subscriptions),
+            compositor: Compositor::new(compositor),
+            registrar: Registrar::new(registrar),
+            guards: Guards::new(config.auth_min),
+            accounts,
+            presentities: Presentities::default(),
+            entries: HashMap::new(),
+            documents: Kept::default(),
+            edges: Timers::default(),
+            default: default.into(),
+            looked_at: Vec::new(),
+            refusing: false,
+            tally: Tally::default(),
+            config,
+        }
+    }
+
+    /// Takes one input; [`settle`](Self::settle) is to follow, once for many.
+    pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Outbox) {
+        match input {
+            Input::Datagram { local, remote, bytes } => {
+                let event = self.endpoint.datagram(local, remote, bytes, now.at, &mut out.effects);
+                self.dispatch(event, now, out);
+            }
+            Input::Opened(flow) => self.endpoint.stream_opened(flow, now.at, &mut out.effects),
+            Input::Data { conn, bytes } => {
+                self.endpoint.stream_data(conn, bytes, now.at);
+                while let Some(frame) = self.endpoint.next_frame(conn, now.at, &mut out.effects) {
+                    let event = self.endpoint.frame(conn, &frame, now.at, &mut out.effects);
+                    self.dispatch(event, now, out);
+                }
+            }
+            Input::Closed(conn) => {
+                self.endpoint.stream_closed(conn, now.at, &mut out.effects);
+            }
+            Input::TlsFailed { conn, error } => {
+                self.endpoint.stream_untrusted(conn, error, now.at, &mut out.effects);
+            }
+            Input::SendFailed(remote) => self.endpoint.send_failed(remote, now.at, &mut out.effects),
+            Input::Resolved { query, answer } => {
+                // A server asks for no names but those that its own requests need.
+                let _ = self.endpoint.resolved(query, answer, now.at, &mut out.effects);
+            }
+            // It has no account of its own.
+            Input::Secret { account, answer } => self.endpoint.secret(account, answer, now.at),
+            Input::Resumed => self.endpoint.resumed(now.at),
+            // People have passwords here, and no certificates.
+            Input::Vouched { .. } | Input::Tick => {}
+        }
+    }
+
+    /// Runs the timers, follows what they bring, and says what is to be kept.
+    pub fn settle(&mut self, now: Now, out: &mut Outbox) {
+        self.endpoint.tick(now.at, &mut out.effects);
+        self.follow_failures();
+        // Nothing of ours is kept alive.
+        while self.endpoint.next_lost_flow().is_some() {}
+        self.notifier.tick(now.at, self.config.timing.t1);
+        self.informing.notifier.tick(now.at, self.config.timing.t1);
+        self.follow_publications(now);
+        self.follow_bindings(now);
+        self.follow_times(now);
+        self.follow_watchers(now);
+        self.follow_informing();
+        self.inform(now);
+        self.keep(now, out);
+        if !self.notifier.wants_pump() {
+            for of in std::mem::take(&mut self.looked_at) {
+                self.forget_if_idle(of);
+            }
+        }
+    }
+
+    /// Sends NOTIFYs that wait, at most `limit`; to be called between two inputs while [`wants_pump`](Self::wants_pump)
+    /// says so.
+    pub fn pump(&mut self, limit: usize, now: Now, out: &mut Outbox) {
+        let Self { notifier, endpoint, presentities, .. } = self;
+        let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
+        notifier.pump(limit, &mut step, |view| presentities.body(view));
+        self.pump_informing(limit, now, out);
+        self.settle(now, out);
+    }
+
+    /// Returns whether NOTIFYs wait and may go.
+    pub fn wants_pump(&self) -> bool {
+        self.notifier.wants_pump() || self.informing.notifier.wants_pump()
+    }
+
+    /// Returns when the next [`settle`](Self::settle) is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let t1 = self.config.timing.t1;
+        let served = [self.notifier.deadline(t1), self.informing.notifier.deadline(t1)];
+        let kept = [self.compositor.deadline(), self.registrar.deadline(), self.edges.deadline()];
+        served.into_iter().chain(kept).chain([self.endpoint.deadline()]).flatten().min()
+    }
+
+    /// Puts other accounts in force.
+    pub fn set_accounts(&mut self, accounts: Arc<Accounts>) {
+        self.accounts = accounts;
+    }
+
+    /// From now on nothing can be kept, or it can again: meanwhile whatever would have to be is answered 503.
+    pub fn set_refusing(&mut self, refusing: bool) {
+        self.refusing = refusing;
+    }
+
+    /// Returns whether nothing can be kept.
+    pub const fn is_refusing(&self) -> bool {
+        self.refusing
+    }
+
+    /// An answer that has not left cannot be kept: returns what goes in its place, if it was one that promised something.
+    pub fn withdraw(&mut self, answer: &Packet, transport: Transport) -> Option<Packet> {
+        self.tally.overloads += 1;
+        self.endpoint.withdraw(answer, transport, RETRY_AFTER)
+    }
+
+    /// Returns what was done so far.
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Returns what was dropped in silence so far.
+    pub fn dropped(&self) -> Dropped {
+        self.endpoint.counters()
+    }
+
+    /// Returns how much there is.
+    pub fn sizes(&self) -> Sizes {
+        let (informed, _) = self.informing.notifier.counts();
+        Sizes {
+            subscriptions: self.notifier.counts(),
+            informed,
+            publications: self.compositor.len(),
+            bindings: self.registrar.len(),
+            presentities: self.presentities.len(),
+            documents: self.documents.len(),
+            transactions: self.endpoint.sizes(),
+        }
+    }
+
+    fn dispatch(&mut self, event: Option<Event<'_, User>>, now: Now, out: &mut Outbox) {
+        match event {
+            Some(Event::Request { id, flow, message }) => {
+                let arrived = Arrived { id, flow, message: &message };
+                match message.method() {
+                    Some(Method::Subscribe) => self.subscribe_received(arrived, now, out),
+                    Some(Method::Publish) => self.publish_received(arrived, now, out),
+                    Some(Method::Register) => self.register_received(arrived, now, out),
+                    // A NOTIFY of a subscription that we have not (RFC 6665 §4.1.3).
+                    _ => self.refuse(arrived, &Refusal::plain(481), now, out),
+                }
+            }
+            Some(Event::Response { user, flow, message }) => {
+                if !flow.transport.is_stream() {
+                    self.notifier.address_answered(flow.remote, now.at);
+                }
+                let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
+                match user {
+                    User::Notifier(id, attempt) => self.notifier.response(id, attempt, &message, &mut step),
+                    User::WatcherInfo(id, attempt) => {
+                        self.informing.notifier.response(id, attempt, &message, &mut step);
+                    }
+                    User::Subscriber(..) | User::Publisher(..) | User::Registration(..) | User::Probe(..) => {}
+                }
+            }
+            // Nobody's password answers challenges for us: that of a watcher is its refusal.
+            Some(Event::Challenged { .. } | Event::Answered { .. }) | None => {}
+        }
+    }
+
+    fn follow_failures(&mut self) {
+        while let Some((user, failure)) = self.endpoint.next_failure() {
+            match user {
+                User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
+                User::WatcherInfo(id, attempt) => self.informing.notifier.failed(id, attempt, &failure),
+                User::Subscriber(..) | User::Publisher(..) | User::Registration(..) | User::Probe(..) => {}
+            }
+        }
+    }
+
+    /// Returns whom a URI is of, if that is somebody of ours, in the form in which resources are named.
+    fn resource_of(&self, uri: &UriRef<'_>) -> Option<Box<str>> {
+        let user = uri.user().filter(|user| !user.is_empty())?;
+        let host = uri.host_text().trim_end_matches('.');
+        let domain = self.config.domains.iter().find(|domain| domain.eq_ignore_ascii_case(host))?;
+        Some(format!("sip:{user}@{domain}").into())
+    }
+
+    /// Returns whom a request is about.
+    fn resource_asked_for(&self, message: &Message<'_>) -> Option<Box<str>> {
+        self.resource_of(&UriRef::parse(message.request_uri()?).ok()?)
+    }
+
+    fn answer(&mut self, arrived: Arrived<'_, '_>, code: u16, now: Now, out: &mut Outbox, add: impl FnOnce(&mut Head)) {
+        let Arrived { id, flow, message } = arrived;
+        self.endpoint.respond_with(id, flow, message, code, now.at, &mut out.effects, add);
+    }
+
+    fn refuse(&mut self, arrived: Arrived<'_, '_>, refusal: &Refusal, now: Now, out: &mut Outbox) {
+        match refusal.code {
+            401 => self.tally.challenges += 1,
+            503 => self.tally.overloads += 1,
+            _ => self.tally.refusals += 1,
+        }
+        self.answer(arrived, refusal.code, now, out, |head| {
+            if let Some((name, value)) = &refusal.header {
+                head.header(*name, value);
+            }
+        });
+    }
+}
+
+/// The refusal of somebody who may come again.
+fn later() -> Refusal {
+    Refusal { code: 503, header: Some((Name::RetryAfter, RETRY_AFTER.to_string())) }
+}
