@@ -23,7 +23,7 @@ use crate::{
 pub(super) use self::{
     buddies::{Add, Buddies, BuddiesCommand, Export, Group, Import},
     policy::{Policy, PolicyCommand, Test as PolicyTest},
-    serve::{Password, Serve, ServeCommand, User, UserCommand, UserName},
+    serve::{Offered, Password, Run as ServeRun, Serve, ServeCommand, User, UserCommand, UserName},
 };
 
 /// SIP presence for people who live in a terminal.
@@ -137,9 +137,7 @@ pub(super) enum Command {
     Trust(Trust),
     /// Start, stop and look after the agent, which keeps my presence up
     Agent(Agent),
-    /// Look after the accounts of the embedded presence server
-    // Until there is a server to run, it is no command to be found by accident.
-    #[command(hide = true)]
+    /// Be a presence server for a team, a lab or a test, with nothing to install
     Serve(Serve),
     /// Show or check the configuration
     Config(Config),
@@ -156,6 +154,11 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Returns whether this is a server, which has work for several cores.
+    pub(super) fn is_server(&self) -> bool {
+        matches!(self, Self::Serve(Serve { command: None, .. }))
+    }
+
     /// Returns whether this is an agent that outlives its starter.
     pub(super) fn is_detached_agent(&self) -> bool {
         matches!(self, Self::Agent(Agent { command: AgentCommand::Run { detached: true, .. } }))

@@ -99,7 +99,12 @@ pub fn main() -> ExitCode {
     if !(matches!(command, Command::Tui(_)) && io::stderr().is_terminal()) {
         log::to_stderr(&global, detached);
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut runtime = if command.is_server() {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::complain(&Failed::new(Exit::Bug, format!("cannot start: {error}"))),
     };
@@ -174,7 +179,7 @@ async fn run(mut global: args::Global, command: Command) -> Result<Exit, Failed>
         Command::Policy(args) => policy::run(&context, args).await,
         Command::Trust(args) => trust::run(&context, args),
         Command::Agent(args) => agent::run(&context, args).await,
-        Command::Serve(args) => serve::run(&context, args),
+        Command::Serve(args) => Box::pin(serve::run(&context, args)).await,
         Command::Config(args) => config::run(&context, &args),
         Command::Demo => demo::run(context).await,
         Command::Doctor(args) => doctor::run(context, &args).await,

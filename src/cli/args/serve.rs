@@ -1,19 +1,123 @@
 //! The words of `serve`.
 
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
+
+use crate::client::Action;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(in crate::cli) struct Serve {
+    #[command(flatten)]
+    pub(in crate::cli) run: Run,
     #[command(subcommand)]
-    pub(in crate::cli) command: ServeCommand,
+    pub(in crate::cli) command: Option<ServeCommand>,
+}
+
+/// What a server is told.
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct Run {
+    /// Serve this domain; may be given several times
+    #[arg(long, value_name = "DOMAIN")]
+    pub(in crate::cli) domain: Vec<String>,
+    /// Listen on this address by UDP and TCP; may be given several times
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(in crate::cli) listen: Vec<IpAddr>,
+    /// Listen on this port; 0 takes any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 5060)]
+    pub(in crate::cli) port: u16,
+    /// Listen for TLS on the next port, with this chain of certificates (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "tls_self_made")]
+    pub(in crate::cli) tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(in crate::cli) tls_key: Option<PathBuf>,
+    /// Listen for TLS on the next port, with a certificate that no authority made
+    #[arg(long)]
+    pub(in crate::cli) tls_self_made: bool,
+    /// Keep lists and rules of users here by HTTP, by HTTPS where there is TLS: ADDRESS:PORT, or none; without, on the second
+    /// next port
+    #[arg(long, value_name = "WHERE", value_parser = place)]
+    pub(in crate::cli) xcap: Option<Offered>,
+    /// Tell Prometheus how it does here: ADDRESS:PORT of this machine
+    #[arg(long, value_name = "WHERE")]
+    pub(in crate::cli) metrics: Option<SocketAddr>,
+    /// Keep nothing: publications and subscriptions end with it
+    #[arg(long)]
+    pub(in crate::cli) memory: bool,
+    /// Keep everything in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "memory")]
+    pub(in crate::cli) store: Option<PathBuf>,
+    /// What watchers get whom no rule names: ask where somebody has an account, allow where nobody has
+    #[arg(long, value_name = "ACTION", value_enum)]
+    pub(in crate::cli) default: Option<Default>,
+    /// Answer 403 for users who do not exist too, so that whoever is blocked cannot tell
+    #[arg(long)]
+    pub(in crate::cli) hide_unknown: bool,
+    /// Serve this many subscriptions at most, and as many publications
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    pub(in crate::cli) max: usize,
+    /// The shortest subscription, publication or registration, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(in crate::cli) min_expires: u32,
+}
+
+/// Where documents are offered, if at all.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) enum Offered {
+    At(SocketAddr),
+    Nowhere,
+}
+
+fn place(text: &str) -> Result<Offered, String> {
+    if text == "none" {
+        return Ok(Offered::Nowhere);
+    }
+    text.parse()
+        .map(Offered::At)
+        .map_err(|_| format!("write ADDRESS:PORT, such as 127.0.0.1:5062, or none, not {text:?}"))
+}
+
+/// What somebody gets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(in crate::cli) enum Default {
+    /// What others publish
+    Allow,
+    /// Nothing until it is decided
+    Ask,
+    /// That they are offline
+    PoliteBlock,
+    /// A refusal
+    Block,
+}
+
+impl From<Default> for Action {
+    fn from(default: Default) -> Self {
+        match default {
+            Default::Allow => Self::Allow,
+            Default::Ask => Self::Ask,
+            Default::PoliteBlock => Self::PoliteBlock,
+            Default::Block => Self::Block,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Subcommand)]
 pub(in crate::cli) enum ServeCommand {
     /// Say who has an account
     User(User),
+    /// Ask the server that runs here how it does
+    Status,
+    /// Look whether the file that everything is kept in is whole; no server may have it open
+    Check {
+        /// Another file than the usual one
+        #[arg(value_name = "FILE")]
+        store: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Debug, clap::Args)]
