@@ -122,7 +122,8 @@ async fn own(mut asked: mpsc::Receiver<Ask>, accounts: Accounts, documents: Kept
     let (xcap, mut guards, mut rng) = (Xcap::new("/xcap-root"), Guards::new(Hash::Md5), rand::make_rng());
     let mut documents = Shared(documents);
     while let Some(Ask { request, answer }) = asked.recv().await {
-        let mut access = Access { guards: &mut guards, accounts: &accounts, open: &[], now: Clock::now(), rng: &mut rng };
+        let mut access =
+            Access { guards: &mut guards, accounts: &accounts, open: &[], now: Clock::now(), rng: &mut rng };
         // Whoever asked may be gone.
         let _ = answer.send(xcap.answer(&request, &mut access, &mut documents));
     }

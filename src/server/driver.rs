@@ -185,7 +185,7 @@ impl Driver {
 
     /// Ends without a word: what was promised is on disk, and nothing leaves once this returns (NOT-23).
     async fn end(mut self) {
-        self.domain.settle(now(), &mut self.out);
+        self.domain.leave(now(), &mut self.out);
         if self.held.keeps() {
             // In order, and not by a crash.
             self.out.records.push(Record { table: Table::Meta, key: RUNNING.to_vec(), value: None });

@@ -15,7 +15,7 @@ use crate::{
         policy::{Policy, pres_rules},
         winfo,
     },
-    sip::events::notifier::{ServedId, Verdict},
+    sip::events::notifier::{Ending, ServedId, Verdict},
 };
 
 /// The wall clock may be set at any time: it is looked at again after this long.
@@ -79,6 +79,9 @@ impl Domain {
                 entry.event = winfo::Event::Approved;
             }
             self.notifier.judge(id, verdict, now.at);
+            if let (Verdict::Refuse(_), Some(entry)) = (verdict, self.entries.get(&id)) {
+                self.informing.ended(of, entry.number, Ending::Rejected);
+            }
         }
         let default = Arc::clone(&self.default);
         let Self { presentities, notifier, informing, .. } = self;

@@ -102,6 +102,11 @@ impl Domain {
                     self.tally.subscribes += 1;
                     self.enter(id, entry, proven);
                 } else {
+                    match verdict {
+                        Verdict::Refuse(_) => self.tally.refusals += 1,
+                        _ if message.expires() == Some(0) => self.tally.subscribes += 1,
+                        Verdict::Pending | Verdict::Active(_) => self.tally.overloads += 1,
+                    }
                     self.looked_at.push(of);
                 }
             }

@@ -204,6 +204,12 @@ impl Notifier {
         !std::mem::take(&mut self.unsaved).is_empty()
     }
 
+    /// Has everything saved once more, for an end in order: what was on its way when it was saved last has arrived since.
+    pub fn save_all(&mut self) {
+        let lasting = self.slab.iter().filter(|(_, served)| served.is_worth_keeping());
+        self.unsaved.extend(lasting.map(|(id, served)| (served.dialog.local_tag, Some(id))));
+    }
+
     /// Takes what [`take_unsaved`](Self::take_unsaved) tells of, one by one: subscriptions by our tags, none where one is
     /// not to be kept any more.
     pub fn take_changes(
