@@ -119,7 +119,7 @@ impl Server {
 
 /// What the owner of the state does.
 async fn own(mut asked: mpsc::Receiver<Ask>, accounts: Accounts, documents: Kept) {
-    let (xcap, mut guards, mut rng) = (Xcap::new("/xcap-root"), Guards::new(Hash::Md5), rand::make_rng());
+    let (xcap, mut guards, mut rng) = (Xcap::new("/xcap-root"), Guards::new(Hash::Md5, false), rand::make_rng());
     let mut documents = Shared(documents);
     while let Some(Ask { request, answer }) = asked.recv().await {
         let mut access =

@@ -68,8 +68,16 @@ pub(super) fn compare(
     let is_ours = |tuple: &&Device| {
         tuple.id.as_deref() == Some(&identity.tuple_id) || device.is_some() && tuple.device_id.as_deref() == device
     };
+    // How a server says that nothing is published is nobody's device.
+    let is_one = |tuple: &&Device| {
+        tuple.basic != Some(Basic::Closed)
+            || tuple.contact.is_some()
+            || tuple.note.is_some()
+            || tuple.name.is_some()
+            || tuple.device_id.is_some()
+    };
     let elsewhere: Vec<Device> = match device {
-        Some(_) => theirs.devices.iter().filter(|tuple| !is_ours(tuple)).cloned().collect(),
+        Some(_) => theirs.devices.iter().filter(|tuple| !is_ours(tuple) && is_one(tuple)).cloned().collect(),
         None => Vec::new(),
     };
     let mut differences = Vec::new();

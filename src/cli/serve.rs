@@ -81,6 +81,8 @@ fn config(context: &Context, args: &ServeRun) -> ServerConfig {
         default: args.default.map(Into::into),
         hide_unknown: args.hide_unknown,
         min_expires: args.min_expires,
+        auth_min: args.auth_min.into(),
+        legacy: args.legacy,
         limits,
         ..ServerConfig::default()
     }

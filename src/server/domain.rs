@@ -112,6 +112,8 @@ pub struct DomainConfig {
     pub hide_unknown: bool,
     /// The weakest hash by which somebody may prove who it is.
     pub auth_min: Hash,
+    /// Whether that hash alone is asked for.
+    pub legacy: bool,
     /// How much is served.
     pub limits: Limits,
     /// Whether there is somebody who keeps records.
@@ -242,7 +244,7 @@ impl Domain {
             informing: Informing::new(config.min_expires, limits.subscriptions),
             compositor: Compositor::new(compositor),
             registrar: Registrar::new(registrar),
-            guards: Guards::new(config.auth_min),
+            guards: Guards::new(config.auth_min, config.legacy),
             accounts,
             presentities: Presentities::default(),
             entries: HashMap::new(),

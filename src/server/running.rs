@@ -67,6 +67,8 @@ pub struct ServerConfig {
     pub hide_unknown: bool,
     /// The weakest hash by which somebody may prove who it is.
     pub auth_min: Hash,
+    /// Whether that hash alone is asked for: telephones of older days give up at one that they do not know.
+    pub legacy: bool,
     /// The shortest subscription, publication or binding, in seconds.
     pub min_expires: u32,
     /// How much is served.
@@ -90,6 +92,7 @@ impl Default for ServerConfig {
             default: None,
             hide_unknown: false,
             auth_min: Hash::Md5,
+            legacy: false,
             min_expires: 60,
             limits: Limits::default(),
             timing: Timing::default(),
@@ -221,6 +224,7 @@ impl Server {
             default,
             hide_unknown: config.hide_unknown,
             auth_min: config.auth_min,
+            legacy: config.legacy,
             limits: config.limits,
             keeps: store.is_some(),
         };

@@ -1,4 +1,5 @@
-//! Programs that we did not write, on the other end of a real wire: baresip, `SIPp`, Kamailio and dnsmasq on loopback.
+//! Programs that we did not write, on the other end of a real wire: baresip, `SIPp`, Kamailio and dnsmasq on loopback. What
+//! Kamailio is asked for our own server is asked for too, by the same code.
 //!
 //! A test whose program is not on this machine is listed as ignored, with the reason as its kind; with
 //! `SIPPRESENCE_REQUIRE_PEERS=1` it fails. Ports are the kernel's choice, files lie in temporary folders, and
@@ -12,6 +13,7 @@ mod outbound;
 #[path = "../tui/screen.rs"]
 #[allow(dead_code, reason = "each target uses its part")]
 mod screen;
+mod server;
 mod sipp;
 mod support;
 mod winfo;
@@ -21,6 +23,12 @@ use std::io::Write;
 
 use libtest_mimic::{Arguments, Trial};
 use support::Peer;
+
+/// What Kamailio is asked alone: to want certificates of clients, to take no publications.
+const OTHERWISE: [&str; 2] = [
+    "kamailio::trn_22_is_shown_the_certificate_that_it_asks_for",
+    "kamailio::takes_no_publication_and_the_doctor_says_so",
+];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -33,7 +41,11 @@ fn main() {
         (Peer::find_kamailio(), xcap::TESTS),
         (Peer::find_kamailio(), winfo::TESTS),
         (Peer::find_baresip().and_then(|_| Peer::find_kamailio()), kamailio::WITH_BARESIP),
+        (Peer::find_baresip().map(|_| Peer::ours()), kamailio::WITH_BARESIP),
         (Peer::find_dnsmasq(), dnsmasq::TESTS),
+        (Ok(Peer::ours()), kamailio::TESTS),
+        (Ok(Peer::ours()), xcap::TESTS),
+        (Ok(Peer::ours()), winfo::TESTS),
     ];
     let mut trials = Vec::new();
     let mut skipped = Vec::new();
@@ -45,7 +57,9 @@ fn main() {
                 tests.first().map_or("?", |test| test.0).split("::").next().unwrap_or_default()
             ));
         }
-        for &(name, test) in tests {
+        let is_ours = peer.as_ref().is_ok_and(Peer::is_ours);
+        for &(name, test) in tests.iter().filter(|(name, _)| !(is_ours && OTHERWISE.contains(name))) {
+            let name = if is_ours { name.replace("kamailio::", "serve::") } else { name.to_owned() };
             trials.push(match peer.clone() {
                 Ok(peer) => Trial::test(name, move || {
                     test(&peer);

@@ -10,7 +10,7 @@ use std::{
 use sippresence::client::{Login, PasswordSource, PresenceClient, PresenceStatus, Secret};
 
 use super::{
-    kamailio::{Kamailio, WITH_OUTBOUND},
+    server::{Server, WITH_OUTBOUND},
     support::{Peer, Test, until},
 };
 
@@ -95,7 +95,7 @@ fn carry(
 }
 
 fn cut(peer: &Peer) {
-    let server = Kamailio::start(peer, WITH_OUTBOUND);
+    let server = Server::start(peer, WITH_OUTBOUND);
     let between = Between::before(server.port);
     let proxy = format!("sip:{};transport=tcp", between.address);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -29,8 +29,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How often a port may be taken by somebody else between our look and its use.
 const PORT_TRIES: u32 = 5;
 
-/// A program that we did not write.
-#[derive(Clone, Debug)]
+/// A program on the other end of the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) program: PathBuf,
     /// Where its loadable modules lie, if it has any.
@@ -44,6 +44,15 @@ impl Peer {
         let program = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
         let program = program.ok_or_else(|| format!("no {name} on this machine"))?;
         Ok(Self { program, modules: PathBuf::new() })
+    }
+
+    /// Returns our own program, where it stands in for one that we did not write.
+    pub(crate) fn ours() -> Self {
+        Self { program: env!("CARGO_BIN_EXE_sippresence").into(), modules: PathBuf::new() }
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
+        *self == Self::ours()
     }
 
     /// Finds dnsmasq, which lies where only root's path leads.

@@ -4,7 +4,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
-    kamailio::{AgentOf, Kamailio, WITH_XCAP, ended, watch},
+    kamailio::{AgentOf, ended, watch},
+    server::{Server, WITH_XCAP},
     support::{Home, Peer, Test, until},
     xcap::Other,
 };
@@ -36,7 +37,7 @@ fn until_listed(home: &Home, who: &str, state: &str) -> Value {
 }
 
 fn pending(peer: &Peer) {
-    let server = Kamailio::start(peer, WITH_XCAP);
+    let server = Server::start(peer, WITH_XCAP);
     let told = tempfile::NamedTempFile::new().unwrap();
     let hook = format!("[hooks]\non_event = [\"sh\", \"-c\", \"cat >> {}\"]\n", told.path().display());
     let (alice, bob) = (server.home(&["alice"], &hook), server.home(&["bob"], ""));
@@ -87,7 +88,7 @@ fn pending(peer: &Peer) {
 }
 
 fn left(peer: &Peer) {
-    let server = Kamailio::start(peer, WITH_XCAP);
+    let server = Server::start(peer, WITH_XCAP);
     let (alice, bob) = (server.home(&["alice"], ""), server.home(&["bob"], ""));
     let _agent = AgentOf(&alice);
     alice.run(&["set", "available", "-q"]);

@@ -57,6 +57,7 @@ pub fn config() -> DomainConfig {
         default: Action::Ask,
         hide_unknown: false,
         auth_min: Hash::Md5,
+        legacy: false,
         limits: Limits::default(),
         keeps: true,
     }
@@ -220,11 +221,6 @@ impl Site {
         self.raw(from, text);
         self.settle();
         self.responses.drain(..).collect()
-    }
-
-    pub fn answer(&mut self, notify: &Msg, status: &str) {
-        self.raw(notify.to, &notify.response(status, ""));
-        self.settle();
     }
 
     /// Draws a number that no other message has.

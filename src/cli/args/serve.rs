@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::client::Action;
+use crate::{client::Action, sip::auth::Hash};
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -58,6 +58,12 @@ pub(in crate::cli) struct Run {
     /// Answer 403 for users who do not exist too, so that whoever is blocked cannot tell
     #[arg(long)]
     pub(in crate::cli) hide_unknown: bool,
+    /// Take no proof by a weaker hash than this
+    #[arg(long, value_name = "HASH", value_enum, default_value_t = WeakestHash::Md5)]
+    pub(in crate::cli) auth_min: WeakestHash,
+    /// Ask for that hash alone: telephones of older days give up at one that they do not know
+    #[arg(long)]
+    pub(in crate::cli) legacy: bool,
     /// Serve this many subscriptions at most, and as many publications
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     pub(in crate::cli) max: usize,
@@ -93,6 +99,27 @@ pub(in crate::cli) enum Default {
     PoliteBlock,
     /// A refusal
     Block,
+}
+
+/// A hash that proofs are made with.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(in crate::cli) enum WeakestHash {
+    #[value(name = "md5")]
+    Md5,
+    #[value(name = "sha-256")]
+    Sha256,
+    #[value(name = "sha-512-256")]
+    Sha512,
+}
+
+impl From<WeakestHash> for Hash {
+    fn from(hash: WeakestHash) -> Self {
+        match hash {
+            WeakestHash::Md5 => Self::Md5,
+            WeakestHash::Sha256 => Self::Sha256,
+            WeakestHash::Sha512 => Self::Sha512_256,
+        }
+    }
 }
 
 impl From<Default> for Action {

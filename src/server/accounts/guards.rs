@@ -14,13 +14,16 @@ use crate::sip::{
 #[derive(Debug)]
 pub struct Guards {
     min: Hash,
+    /// Whether the weakest hash is the only one that is asked for.
+    alone: bool,
     guards: BTreeMap<Box<str>, Guard>,
 }
 
 impl Guards {
-    /// Has guards that take no weaker hash than this.
-    pub const fn new(min: Hash) -> Self {
-        Self { min, guards: BTreeMap::new() }
+    /// Has guards that take no weaker hash than this; `alone` asks for no other one, for clients that look at the first
+    /// challenge alone.
+    pub const fn new(min: Hash, alone: bool) -> Self {
+        Self { min, alone, guards: BTreeMap::new() }
     }
 
     /// Returns the guard of a domain, whose name is its realm. It is kept for good: only for domains that are served.
@@ -30,6 +33,7 @@ impl Guards {
     pub fn of(&mut self, domain: &str, now: Instant, rng: &mut StdRng) -> Result<&mut Guard, EncodeError> {
         if !self.guards.contains_key(domain) {
             let guard = Guard::new(domain, self.min, now, rng)?;
+            let guard = if self.alone { guard.asking_for_the_weakest() } else { guard };
             self.guards.insert(domain.into(), guard);
         }
         Ok(self.guards.get_mut(domain).expect("it was put there above"))

@@ -54,7 +54,7 @@ impl Server {
         let text = line("alice", "example.com") + &line("bob", "example.com") + &line("alice", "example.org");
         Self {
             xcap: Xcap::new("/root"),
-            guards: Guards::new(Hash::Md5),
+            guards: Guards::new(Hash::Md5, false),
             accounts: Accounts::parse(&text, std::path::Path::new("accounts")).unwrap(),
             rng: StdRng::seed_from_u64(1),
             kept: Kept::default(),
