@@ -112,6 +112,10 @@ namespaces! {
     GML = "http://www.opengis.net/gml",
     /// Watcher information (RFC 3858).
     WATCHERINFO = "urn:ietf:params:xml:ns:watcherinfo",
+    /// Information about the members of a list (RFC 4662).
+    RLMI = "urn:ietf:params:xml:ns:rlmi",
+    /// Resource lists (RFC 4826).
+    RESOURCE_LISTS = "urn:ietf:params:xml:ns:resource-lists",
     /// PIDF before it was an RFC.
     CPIM_PIDF = "urn:ietf:params:xml:ns:cpim-pidf",
     /// The prefix `xml`.

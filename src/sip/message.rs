@@ -368,3 +368,40 @@ pub fn check_request(message: &Message<'_>) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::codec::{Framing, decode};
+
+    #[test]
+    fn rls_01_whether_a_watcher_knows_lists_is_read_in_every_way_of_writing_it() {
+        for (lines, expected) in [
+            ("Supported: eventlist\r\n", &["eventlist"][..]),
+            ("k: eventlist\r\n", &["eventlist"]),
+            ("SUPPORTED : path,eventlist , outbound\r\n", &["path", "eventlist", "outbound"]),
+            ("Supported: path\r\nk: gruu,\r\n eventlist\r\n", &["path", "gruu", "eventlist"]),
+            ("Supported:\r\nSupported: eventlist\r\n", &["eventlist"]),
+            ("Require: eventlist\r\nX-Supported: eventlist\r\n", &[]),
+        ] {
+            let text = format!(
+                "SUBSCRIBE sip:friends@example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
+                 To: <sip:friends@example.com>\r\nCall-ID: 1\r\nCSeq: 1 SUBSCRIBE\r\n{lines}Content-Length: 0\r\n\r\n"
+            );
+            let message = decode(text.as_bytes(), Framing::Datagram).unwrap();
+            assert_eq!(message.option_tags(Name::Supported).collect::<Vec<_>>(), expected, "{lines}");
+        }
+    }
+
+    #[test]
+    fn rls_08_what_a_list_in_a_request_needs_is_read_off_its_headers() {
+        let text = "SUBSCRIBE sip:rls@example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
+                    To: <sip:rls@example.com>\r\nCall-ID: 1\r\nCSeq: 1 SUBSCRIBE\r\nRequire: recipient-list-subscribe\r\n\
+                    Supported: eventlist\r\nContent-Disposition: recipient-list\r\n\
+                    Content-Type: application/resource-lists+xml\r\nContent-Length: 0\r\n\r\n";
+        let message = decode(text.as_bytes(), Framing::Datagram).unwrap();
+        assert_eq!(message.option_tags(Name::Require).collect::<Vec<_>>(), ["recipient-list-subscribe"]);
+        assert_eq!(message.text(Name::ContentDisposition).as_deref(), Some("recipient-list"));
+        assert!(message.content_type_is("application/resource-lists+xml"));
+    }
+}

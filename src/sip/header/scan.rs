@@ -150,6 +150,13 @@ impl<'a> Params<'a> {
         Ok(params)
     }
 
+    /// Returns the parameters of a value that begins with something else, such as a media type; what cannot be read ends
+    /// them.
+    pub fn of(value: &'a str) -> Self {
+        let start = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
+        Self(trim(&value[start..]))
+    }
+
     /// Returns a parameter's value as written, empty if it has none; names are compared without case.
     pub fn get(self, name: &str) -> Option<&'a str> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.unwrap_or_default())
