@@ -14,6 +14,7 @@ pub mod holds;
 pub mod info;
 pub mod pidf;
 pub mod policy;
+pub mod rlmi;
 pub mod rpid;
 pub mod status;
 pub mod text;
