@@ -12,6 +12,7 @@ pub mod explain;
 pub mod history;
 pub mod holds;
 pub mod info;
+pub mod lists;
 pub mod pidf;
 pub mod policy;
 pub mod rlmi;
