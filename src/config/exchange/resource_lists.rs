@@ -18,11 +18,11 @@ use crate::{
     config::buddies::MOST,
     presence::{
         buddy::{Buddies, Buddy, address_key, fold},
+        lists::NAMESPACE,
         xml::{Element, Error, Limits, Tree, decode, escape_attribute, escape_text},
     },
 };
 
-const NAMESPACE: &str = "urn:ietf:params:xml:ns:resource-lists";
 const REFERENCES: &str = "references to entries or lists elsewhere";
 /// Each entry may have a name, and stand in several lists.
 const LIMITS: Limits = Limits { bytes: MAX_BYTES, elements: 8 * MOST };
