@@ -34,6 +34,7 @@ impl Slow {
             tls: Vec::new(),
             transports: TRANSPORTS,
             allow: sippresence::sip::endpoint::ALLOW,
+            supported: &[],
             allow_events: "presence",
             accept: "application/pidf+xml",
         };

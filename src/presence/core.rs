@@ -282,6 +282,7 @@ impl Core {
             tls: config.tls.clone(),
             transports: locate::TRANSPORTS,
             allow: ALLOW,
+            supported: &[],
             allow_events: ALLOW_EVENTS,
             accept: PRESENCE.content_type,
         };
@@ -294,6 +295,7 @@ impl Core {
             max_per_watcher: MAX_PER_WATCHER,
             rate: NOTIFY_RATE,
             whole: true,
+            listing: None,
             account,
             user: User::Notifier,
         };
@@ -415,6 +417,8 @@ impl Core {
                 }
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
                 User::WatcherInfo(id, attempt) => self.informing.notifier.failed(id, attempt, &failure),
+                // We are asked for no list.
+                User::List(..) => {}
                 User::Publisher(..) | User::Registration(..) => {
                     let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
                     self.uplink.failed(user, failure, &mut step);
@@ -444,6 +448,7 @@ impl Core {
                 }
                 User::Notifier(id, attempt) => self.notifier.renumber(id, attempt),
                 User::WatcherInfo(id, attempt) => self.informing.notifier.renumber(id, attempt),
+                User::List(..) => None,
                 User::Publisher(..) | User::Registration(..) => self.uplink.renumber(user),
                 User::Probe(id, attempt) => self.probing.renumber(id, attempt),
             };
@@ -477,6 +482,7 @@ impl Core {
                     User::WatcherInfo(id, attempt) => {
                         self.informing.notifier.response(id, attempt, &message, &mut step);
                     }
+                    User::List(..) => {}
                     User::Publisher(..) | User::Registration(..) => {
                         self.uplink.response(user, flow, &message, &mut step);
                     }

@@ -111,6 +111,11 @@ impl Views {
         self.view(number)
     }
 
+    /// Returns the number of the presentity.
+    pub(crate) fn number(&self) -> u32 {
+        self.of
+    }
+
     /// Returns the view of everything.
     pub(crate) fn full(&self) -> View {
         self.view(FULL)

@@ -10,6 +10,7 @@ mod identity;
 mod informing;
 mod judging;
 mod keeping;
+mod listing;
 mod presentity;
 mod publishing;
 mod registering;
@@ -21,7 +22,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use rand::rngs::StdRng;
 
 pub use self::{documents::Before, keeping::Restored};
-use self::{documents::Kept, informing::Informing, presentity::Presentities, subscribing::Entry};
+use self::{documents::Kept, informing::Informing, listing::Listing, presentity::Presentities, subscribing::Entry};
 use super::{
     accounts::{Accounts, Guards},
     store::Record,
@@ -153,6 +154,8 @@ pub struct Sizes {
     pub subscriptions: (usize, usize),
     /// Subscriptions to watcher information.
     pub informed: usize,
+    /// Subscriptions to lists.
+    pub lists: usize,
     /// Publications.
     pub publications: usize,
     /// Bindings.
@@ -180,6 +183,7 @@ pub struct Domain {
     endpoint: Endpoint<User>,
     notifier: Notifier,
     informing: Informing,
+    listing: Listing,
     compositor: Compositor,
     registrar: Registrar,
     guards: Guards,
@@ -207,6 +211,7 @@ impl Domain {
             tls: config.tls.clone(),
             transports: locate::TRANSPORTS,
             allow: SERVER_ALLOW,
+            supported: &["eventlist", "recipient-list-subscribe"],
             allow_events: ALLOW_EVENTS,
             accept: PRESENCE.content_type,
         };
@@ -218,6 +223,7 @@ impl Domain {
             max_per_watcher: limits.of_one_watcher,
             rate: NOTIFY_RATE,
             whole: true,
+            listing: None,
             account: None,
             user: User::Notifier,
         };
@@ -242,6 +248,7 @@ impl Domain {
             endpoint: Endpoint::new(endpoint, rng),
             notifier: Notifier::new(notifier),
             informing: Informing::new(config.min_expires, limits.subscriptions),
+            listing: Listing::new(config.min_expires, limits.subscriptions),
             compositor: Compositor::new(compositor),
             registrar: Registrar::new(registrar),
             guards: Guards::new(config.auth_min, config.legacy),
@@ -300,11 +307,13 @@ impl Domain {
         while self.endpoint.next_lost_flow().is_some() {}
         self.notifier.tick(now.at, self.config.timing.t1);
         self.informing.notifier.tick(now.at, self.config.timing.t1);
+        self.listing.notifier.tick(now.at, self.config.timing.t1);
         self.follow_publications(now);
         self.follow_bindings(now);
         self.follow_times(now);
         self.follow_watchers(now);
         self.follow_informing();
+        self.follow_lists();
         self.inform(now);
         self.keep(now, out);
         if !self.notifier.wants_pump() {
@@ -321,18 +330,20 @@ impl Domain {
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
         notifier.pump(limit, &mut step, |view| presentities.body(view));
         self.pump_informing(limit, now, out);
+        self.pump_lists(limit, now, out);
         self.settle(now, out);
     }
 
     /// Returns whether NOTIFYs wait and may go.
     pub fn wants_pump(&self) -> bool {
-        self.notifier.wants_pump() || self.informing.notifier.wants_pump()
+        self.notifier.wants_pump() || self.informing.notifier.wants_pump() || self.listing.notifier.wants_pump()
     }
 
     /// Returns when the next [`settle`](Self::settle) is due.
     pub fn deadline(&self) -> Option<Instant> {
         let t1 = self.config.timing.t1;
-        let served = [self.notifier.deadline(t1), self.informing.notifier.deadline(t1)];
+        let served =
+            [&self.notifier, &self.informing.notifier, &self.listing.notifier].map(|served| served.deadline(t1));
         let kept = [self.compositor.deadline(), self.registrar.deadline(), self.edges.deadline()];
         served.into_iter().chain(kept).chain([self.endpoint.deadline()]).flatten().min()
     }
@@ -352,6 +363,7 @@ impl Domain {
         self.settle(now, out);
         self.notifier.save_all();
         self.informing.notifier.save_all();
+        self.listing.notifier.save_all();
         self.keep(now, out);
     }
 
@@ -378,10 +390,11 @@ impl Domain {
 
     /// Returns how much there is.
     pub fn sizes(&self) -> Sizes {
-        let (informed, _) = self.informing.notifier.counts();
+        let ((informed, _), (lists, _)) = (self.informing.notifier.counts(), self.listing.notifier.counts());
         Sizes {
             subscriptions: self.notifier.counts(),
             informed,
+            lists,
             publications: self.compositor.len(),
             bindings: self.registrar.len(),
             presentities: self.presentities.len(),
@@ -412,6 +425,7 @@ impl Domain {
                     User::WatcherInfo(id, attempt) => {
                         self.informing.notifier.response(id, attempt, &message, &mut step);
                     }
+                    User::List(id, attempt) => self.listing.notifier.response(id, attempt, &message, &mut step),
                     User::Subscriber(..) | User::Publisher(..) | User::Registration(..) | User::Probe(..) => {}
                 }
             }
@@ -425,6 +439,7 @@ impl Domain {
             match user {
                 User::Notifier(id, attempt) => self.notifier.failed(id, attempt, &failure),
                 User::WatcherInfo(id, attempt) => self.informing.notifier.failed(id, attempt, &failure),
+                User::List(id, attempt) => self.listing.notifier.failed(id, attempt, &failure),
                 User::Subscriber(..) | User::Publisher(..) | User::Registration(..) | User::Probe(..) => {}
             }
         }

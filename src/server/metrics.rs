@@ -27,6 +27,7 @@ fn written(status: &Status) -> String {
         ("subscriptions", "Subscriptions of watchers that have proven to be there", number(status.subscriptions)),
         ("subscriptions_unproven", "Subscriptions whose address has not answered yet", number(status.unproven)),
         ("winfo_subscriptions", "Subscriptions to watcher information", number(status.watcher_informed)),
+        ("list_subscriptions", "Subscriptions to lists", number(status.list_subscriptions)),
         ("publications", "Publications that stand", number(status.publications)),
         ("registrations", "Bindings that stand", number(status.registrations)),
         ("documents", "Documents of users", number(status.documents)),

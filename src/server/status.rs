@@ -71,6 +71,9 @@ pub struct Status {
     pub unproven: usize,
     /// Subscriptions to watcher information.
     pub watcher_informed: usize,
+    /// Subscriptions to lists.
+    #[serde(default)]
+    pub list_subscriptions: usize,
     /// Publications.
     pub publications: usize,
     /// Bindings.
@@ -126,6 +129,7 @@ impl Status {
             subscriptions,
             unproven,
             watcher_informed: sizes.informed,
+            list_subscriptions: sizes.lists,
             publications: sizes.publications,
             registrations: sizes.bindings,
             documents: sizes.documents,

@@ -73,6 +73,8 @@ pub struct EndpointConfig {
     pub transports: &'static [Transport],
     /// The methods that are answered, as Allow lists them: [`ALLOW`] or [`SERVER_ALLOW`].
     pub allow: &'static str,
+    /// The option tags that a request may require, beside none.
+    pub supported: &'static [&'static str],
     /// What Allow-Events lists.
     pub allow_events: &'static str,
     /// What Accept lists in an answer to OPTIONS.
@@ -465,7 +467,9 @@ impl<U: Copy> Endpoint<U> {
             return None;
         }
         // Proxy-Require is not for us (RFC 3261 §20.29).
-        let unknown: Vec<&str> = message.option_tags(Name::Require).collect();
+        let supported = self.config.supported;
+        let is_known = |tag: &&str| supported.iter().any(|known| known.eq_ignore_ascii_case(tag));
+        let unknown: Vec<&str> = message.option_tags(Name::Require).filter(|tag| !is_known(tag)).collect();
         if !unknown.is_empty() {
             self.counters.refused += 1;
             if !unknown.iter().all(|tag| is_token(tag)) {
@@ -482,7 +486,7 @@ impl<U: Copy> Endpoint<U> {
             let (events, accept) = (self.config.allow_events, self.config.accept);
             self.respond_with(id, flow, &message, 200, now, out, |head| {
                 head.header(Name::Allow, allow).header(Name::AllowEvents, events).header(Name::Accept, accept);
-                head.header(Name::Supported, "");
+                head.header(Name::Supported, &supported.join(", "));
             });
             return Some(Event::Answered { flow, message });
         }

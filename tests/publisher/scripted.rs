@@ -91,6 +91,7 @@ impl Scripted {
             locals: vec![LOCAL.parse().unwrap()],
             tls: Vec::new(),
             allow: sippresence::sip::endpoint::ALLOW,
+            supported: &[],
             allow_events: "presence",
             accept: "application/pidf+xml",
             transports: locate::TRANSPORTS,
@@ -156,7 +157,11 @@ impl Scripted {
                 let seq = match user {
                     User::Publisher(_, attempt) => self.publisher.renumber(attempt),
                     User::Registration(_, attempt) => self.registration.renumber(attempt),
-                    User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::Probe(..) => {
+                    User::Subscriber(..)
+                    | User::Notifier(..)
+                    | User::WatcherInfo(..)
+                    | User::List(..)
+                    | User::Probe(..) => {
                         unreachable!()
                     }
                 };
@@ -195,7 +200,11 @@ impl Scripted {
                     assert_eq!(id, RegistrationId(4));
                     self.registration.failed(attempt, failure, &mut step);
                 }
-                User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::Probe(..) => unreachable!(),
+                User::Subscriber(..)
+                | User::Notifier(..)
+                | User::WatcherInfo(..)
+                | User::List(..)
+                | User::Probe(..) => unreachable!(),
             }
         }
     }

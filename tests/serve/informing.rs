@@ -88,7 +88,7 @@ fn win_06_many_who_come_at_once_are_told_together() {
     site.pass(secs(5));
     let told = site.told("alice");
     assert!(told.len() <= 2, "{told:?}");
-    let all: String = told.iter().map(|msg| msg.body()).collect();
+    let all: String = told.iter().map(crate::world::Msg::body).collect();
     assert!(["bob", "carol", "dave"].iter().all(|user| all.contains(&format!("sip:{user}@example.test"))));
     assert!(told.windows(2).all(|two| two[1].at >= two[0].at + secs(5)), "{told:?}");
 }

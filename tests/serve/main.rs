@@ -3,6 +3,7 @@
 
 mod informing;
 mod limits;
+mod listing;
 mod publishing;
 mod restarting;
 mod rules;

@@ -182,3 +182,13 @@ fn what_a_presence_server_does_not_do_is_said_to_be_none_of_its_methods() {
     let answer = site.send(place("bob"), &text("bob", "NOTIFY", "sip:alice@example.test", lines)).remove(0);
     assert_eq!(answer.code(), Some(481));
 }
+
+#[test]
+fn esc_17_a_part_of_a_document_is_refused_with_what_would_be_taken() {
+    let mut site = Site::new();
+    let tag = site.put("alice", &open("alice", "whole"));
+    let lines = format!("Event: presence\nSIP-If-Match: {tag}\nContent-Type: application/pidf-diff+xml\n");
+    let answer = site.ask("PUBLISH", "alice", "sip:alice@example.test", &lines, "<pidf-diff/>");
+    assert_eq!((answer.code(), answer.header("Accept")), (Some(415), "application/pidf+xml"));
+    assert_eq!(site.publish("alice", &format!("SIP-If-Match: {tag}\n"), "").code(), Some(200), "nothing is changed");
+}

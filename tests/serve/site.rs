@@ -188,7 +188,15 @@ impl Site {
                 return;
             }
             for effect in effects {
-                let Effect::Send { remote, packet, .. } = effect else { panic!("{effect:?}") };
+                let (remote, packet) = match effect {
+                    Effect::Send { remote, packet, .. } => (remote, packet),
+                    // Nobody here has TCP, and what is too large for a datagram goes as one.
+                    Effect::Open { conn, .. } => {
+                        self.domain.handle(Input::Closed(conn), moment(self.after), &mut self.out);
+                        continue;
+                    }
+                    other => panic!("{other:?}"),
+                };
                 let msg = Msg { text: String::from_utf8(packet.to_vec()).unwrap(), to: remote, at: self.after };
                 if msg.code().is_some() {
                     self.responses.push_back(msg);
@@ -324,8 +332,8 @@ impl Site {
 
 /// The line by which somebody proves who he is, once he was challenged.
 pub fn proof_of(challenged: &Msg, user: &str, password: &str, method: &str, uri: &str) -> String {
-    let challenges = challenged.text.lines().filter(|line| line.starts_with("WWW-Authenticate: "));
-    let line = challenges.into_iter().find(|line| line.contains("algorithm=SHA-256")).unwrap();
+    let asked = challenged.text.lines().filter(|line| line.starts_with("WWW-Authenticate: "));
+    let line = asked.into_iter().find(|line| line.contains("algorithm=SHA-256")).unwrap();
     let part = |name: &str| {
         let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
         rest.split('"').next().unwrap()

@@ -20,6 +20,7 @@ pub(in crate::cli) struct Serve {
 
 /// What a server is told.
 #[derive(Clone, Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(in crate::cli) struct Run {
     /// Serve this domain; may be given several times
     #[arg(long, value_name = "DOMAIN")]

@@ -55,6 +55,7 @@ impl Informing {
             max_per_watcher: MAX_PER_WATCHER,
             rate: NOTIFY_RATE,
             whole: false,
+            listing: None,
             account,
             user: User::WatcherInfo,
         };

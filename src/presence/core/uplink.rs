@@ -44,7 +44,7 @@ impl Uplink {
                     registration.response(attempt, flow, message, step);
                 }
             }
-            User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::Probe(..) => {}
+            User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::List(..) | User::Probe(..) => {}
         }
     }
 
@@ -61,7 +61,7 @@ impl Uplink {
                     registration.failed(attempt, failure, step);
                 }
             }
-            User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::Probe(..) => {}
+            User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::List(..) | User::Probe(..) => {}
         }
     }
 
@@ -70,7 +70,9 @@ impl Uplink {
         match user {
             User::Publisher(id, attempt) => self.publisher(id)?.renumber(attempt),
             User::Registration(id, attempt) => self.registration(id)?.renumber(attempt),
-            User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::Probe(..) => None,
+            User::Subscriber(..) | User::Notifier(..) | User::WatcherInfo(..) | User::List(..) | User::Probe(..) => {
+                None
+            }
         }
     }
 

@@ -133,7 +133,10 @@ impl Domain {
                 self.set_rules(of, document.as_deref(), now);
             }
             Usage::PidfManipulation => self.recompose(of, now),
-            Usage::ResourceLists => self.forget_if_idle(of),
+            Usage::ResourceLists => {
+                self.lists_changed(&place.owner, now);
+                self.forget_if_idle(of);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::{Arrived, Domain, NOTIFY_RATE, Outbox, Step, presentity::Presentity, subscribing::Entry};
+use super::{Arrived, Domain, NOTIFY_RATE, Outbox, Step, listing::Listing, presentity::Presentity, subscribing::Entry};
 use crate::{
     presence::{
         core::{Now, WATCHER_INFO, end_of, state_of},
@@ -52,6 +52,7 @@ impl Informing {
             max_per_watcher: MAX_OF_ONE,
             rate: NOTIFY_RATE,
             whole: false,
+            listing: None,
             account: None,
             user: User::WatcherInfo,
         };
@@ -148,7 +149,7 @@ impl Domain {
                 continue;
             }
             let Some(presentity) = self.presentities.get(of) else { continue };
-            let picture = picture(presentity, &self.entries, &self.notifier, now);
+            let picture = picture(presentity, (&self.entries, &self.listing), &self.notifier, now);
             let Informing { notifier, told, .. } = &mut self.informing;
             for (view, told) in told.range_mut(all_of(of)).filter(|(_, told)| !told.due) {
                 if told.is_behind(&picture) {
@@ -161,7 +162,7 @@ impl Domain {
 
     /// Sends what presentities are to be told.
     pub(super) fn pump_informing(&mut self, limit: usize, now: Now, out: &mut Outbox) {
-        let Self { informing, presentities, entries, notifier: watching, endpoint, default, .. } = self;
+        let Self { informing, presentities, entries, listing, notifier: watching, endpoint, default, .. } = self;
         let Informing { notifier, told, looks, .. } = informing;
         let mut step = Step { now: now.at, endpoint, out: &mut out.effects };
         let mut over = Vec::new();
@@ -175,7 +176,7 @@ impl Domain {
             let policy = presentity.policy.as_deref().unwrap_or(default);
             let moment = policy.moment(now.wall, None);
             let decided = |watcher: &Watcher| end_of(watcher, &presentity.history, policy, &moment);
-            let picture = picture(presentity, entries, watching, now);
+            let picture = picture(presentity, (entries, listing), watching, now);
             told.document(&picture, decided, &presentity.uri).write().into()
         });
         for view in over {
@@ -199,7 +200,7 @@ impl Domain {
 /// Returns what somebody may be told of: who watches it, and who waits.
 fn picture(
     presentity: &Presentity,
-    entries: &HashMap<ServedId, Entry>,
+    (entries, listing): (&HashMap<ServedId, Entry>, &Listing),
     watching: &Notifier,
     now: Now,
 ) -> BTreeMap<String, Watcher> {
@@ -228,6 +229,22 @@ fn picture(
             status,
             event: entry.event,
             expiration: Some(served.expires_at.since(now.at).as_secs()),
+            duration: u64::try_from(now.wall.duration_since(entry.since).as_secs()).ok(),
+        });
+    }
+    for (entry, verdict) in listing.members_of(presentity.views.number()).filter(|(entry, _)| !entry.own) {
+        let status = match state_of(verdict) {
+            Stand::Pending | Stand::Waiting => Status::Pending,
+            Stand::Active | Stand::PoliteBlock => Status::Active,
+            Stand::Terminated => continue,
+        };
+        all.push(Watcher {
+            id: name_of(entry.number),
+            uri: entry.who.as_ref().to_owned(),
+            display_name: None,
+            status,
+            event: entry.event,
+            expiration: None,
             duration: u64::try_from(now.wall.duration_since(entry.since).as_secs()).ok(),
         });
     }

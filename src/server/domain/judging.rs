@@ -83,14 +83,15 @@ impl Domain {
                 self.informing.ended(of, entry.number, Ending::Rejected);
             }
         }
+        self.judge_members(of, now);
         let default = Arc::clone(&self.default);
-        let Self { presentities, notifier, informing, .. } = self;
+        let Self { presentities, notifier, informing, listing, .. } = self;
         let Some(presentity) = presentities.get_mut(of) else { return };
         let policy = presentity.policy.as_deref().unwrap_or(&default);
         let sphere = presentity.composed.as_ref().and_then(|composed| composed.sphere.as_deref());
         let moment = policy.moment(now.wall, sphere);
         presentity.history.decide(|person| Some(decision_about(policy, person, &moment)?.1), now.wall);
-        presentity.views.retain(|view| notifier.is_seen(view));
+        presentity.views.retain(|view| notifier.is_seen(view) || listing.shows(view));
         presentity.is_news = true;
         informing.news.push(of);
         informing.waits.push(of);

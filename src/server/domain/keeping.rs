@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{Domain, Outbox, documents::document_of, subscribing::Entry};
+use super::{Domain, Outbox, documents::document_of, listing::Source, subscribing::Entry};
 use crate::{
     presence::{
         core::{Now, state_word},
@@ -60,6 +60,9 @@ struct SavedWatch {
     since: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hidden_since: Option<Timestamp>,
+    /// It is one to a list, made of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<Source>,
     subscription: SavedSubscription,
 }
 
@@ -92,6 +95,7 @@ impl Domain {
         let bindings = self.registrar.take_unsaved(now.at, now.wall);
         let watches: Vec<_> = self.notifier.take_changes(now.at, now.wall).collect();
         let informed: Vec<_> = self.informing.notifier.take_changes(now.at, now.wall).collect();
+        let listed: Vec<_> = self.listing.notifier.take_changes(now.at, now.wall).collect();
         if !keeps {
             return;
         }
@@ -122,9 +126,14 @@ impl Domain {
                     shown: None,
                     since: now.wall,
                     hidden_since: None,
+                    list: None,
                     subscription,
                 })
             });
+            out.records.push(watch_record(tag, value));
+        }
+        for (tag, kept) in listed {
+            let value = kept.and_then(|(id, subscription)| self.saved_list(id, subscription, now));
             out.records.push(watch_record(tag, value));
         }
         let lost = std::mem::take(&mut self.informing.lost);
@@ -160,6 +169,23 @@ impl Domain {
             shown: shown.map(str::to_owned),
             since: entry.since,
             hidden_since: entry.hidden_since,
+            list: None,
+            subscription,
+        })
+    }
+
+    fn saved_list(&self, id: ServedId, subscription: SavedSubscription, now: Now) -> Option<SavedWatch> {
+        let list = self.listing.list_of(id)?;
+        Some(SavedWatch {
+            resource: list.uri.clone(),
+            winfo: false,
+            own: false,
+            grade: WatcherGrade::Verified,
+            state: "active".to_owned(),
+            shown: None,
+            since: now.wall,
+            hidden_since: None,
+            list: Some(list.source.clone()),
             subscription,
         })
     }
@@ -249,6 +275,9 @@ impl Domain {
     fn restore_watch(&mut self, saved: &SavedWatch, crashed: bool, now: Now) -> Result<(), NotRestored> {
         let listening: Vec<_> = self.config.locals.iter().chain(&self.config.tls).copied().collect();
         let revived = saved.subscription.revive(&listening, now.at, now.wall)?;
+        if let Some(source) = &saved.list {
+            return self.restore_list(source, &saved.resource, revived, saved.subscription.local_seq + SEQ_JUMP, now);
+        }
         let of = self.presentities.find_or_make(&saved.resource, usize::MAX, now).ok_or(NotRestored::NoRoom)?;
         if saved.winfo {
             // No document before had a higher number than the NOTIFY that it was in.

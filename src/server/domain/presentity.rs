@@ -176,9 +176,12 @@ impl Domain {
         if spoke || says {
             let offline_since = (!says).then_some(now.wall);
             let (views, shown) = presentity.views();
-            for view in views.state_changed(offline_since, shown, now.wall) {
+            let changed = views.state_changed(offline_since, shown, now.wall);
+            for view in changed {
                 self.notifier.changed(view, now.at);
+                self.listing.changed(view, now.at);
             }
+            let Some(presentity) = self.presentities.get(of) else { return };
             if presentity
                 .policy
                 .as_ref()
@@ -219,7 +222,10 @@ impl Domain {
 
     /// Forgets somebody of whom nothing is known any more.
     pub(super) fn forget_if_idle(&mut self, of: u32) {
-        if !self.presentities.get(of).is_some_and(Presentity::is_idle) || self.informing.tells(of) {
+        if !self.presentities.get(of).is_some_and(Presentity::is_idle)
+            || self.informing.tells(of)
+            || self.listing.has(of)
+        {
             return;
         }
         if self.notifier.shows(of) {

@@ -53,6 +53,9 @@ impl Domain {
         if message.event().ok().flatten().is_some_and(|event| event.package == WATCHER_INFO.name) {
             return self.informing_asked(arrived, now, out);
         }
+        if self.is_of_a_list(message) {
+            return self.list_asked(arrived, now, out);
+        }
         let Arrived { id: request, flow, .. } = arrived;
         let mut step = Step { now: now.at, endpoint: &mut self.endpoint, out: &mut out.effects };
         let Some(subscribe) = self.notifier.examine(request, flow, message, &mut step) else {

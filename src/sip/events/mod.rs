@@ -27,6 +27,8 @@ pub enum User {
     Notifier(notifier::ServedId, u64),
     /// The same, of those who are told who watches us.
     WatcherInfo(notifier::ServedId, u64),
+    /// The same, of those who watch a list of resources.
+    List(notifier::ServedId, u64),
     /// A publication of ours, and which of its requests.
     Publisher(publisher::PublicationId, u64),
     /// A binding of ours at a registrar, and which of its requests.

@@ -31,6 +31,7 @@ use crate::sip::{
     dialog::Dialog,
     header::Reason,
     ids::Token,
+    message::Message,
     slab::Slab,
     time::{Instant, Timers},
     transport::ConnId,
@@ -85,10 +86,21 @@ pub struct NotifierConfig {
     /// Whether each document stands for itself, and not on those before: then a watcher may say what it knows already
     /// (RFC 5839), and have it repeated (RFC 6446 §6).
     pub whole: bool,
+    /// What is different where it serves lists of resources (RFC 4662).
+    pub listing: Option<Listing>,
     /// Whose password answers challenges to NOTIFYs (AUT-16).
     pub account: Option<AccountId>,
     /// As whose requests its NOTIFYs go.
     pub user: fn(ServedId, u64) -> User,
+}
+
+/// How a list of resources is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing {
+    /// The option tag that every 2xx and NOTIFY requires (RFC 4662 §4.1).
+    pub requires: &'static str,
+    /// Reads the media type, with its parameters, off a body that was made.
+    pub content_type_of: fn(&[u8]) -> Option<String>,
 }
 
 /// Why a subscription ended.
@@ -300,6 +312,12 @@ impl Notifier {
     /// Returns how a subscription stands.
     pub fn info(&self, id: ServedId) -> Option<ServedInfo> {
         self.slab.get(id.0).map(|served| served.info(id))
+    }
+
+    /// Returns whether a request bears the tag of a subscription here.
+    pub fn has_tag_of(&self, message: &Message<'_>) -> bool {
+        let tag = message.to().ok().and_then(|to| Token::parse(to.tag()?));
+        tag.is_some_and(|tag| self.by_tag.contains_key(&tag))
     }
 
     /// Returns whether the id names a subscription that goes on.

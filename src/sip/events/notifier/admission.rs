@@ -103,7 +103,7 @@ impl Notifier {
             return Err(Refusal { code: 489, header: Some((Name::AllowEvents, ALLOW_EVENTS.into())) });
         }
         // NOT-30: there is no filter yet that a SUBSCRIBE could carry.
-        if !message.body.is_empty() && !message.body_is_optional() {
+        if self.config.listing.is_none() && !message.body.is_empty() && !message.body_is_optional() {
             return Err(Refusal { code: 415, header: Some((Name::Accept, package.content_type.into())) });
         }
         let to_tag = message.to()?.tag();
@@ -189,7 +189,7 @@ impl Notifier {
         };
         let granted = message.expires().unwrap_or(3600).min(MAX_EXPIRES);
         let fetch = granted == 0;
-        accept(request, flow, message, 200, tag, &contact_user, granted, step);
+        accept(request, flow, message, 200, (tag, self.requires()), &contact_user, granted, step);
         let lives = if proven || fetch { seconds(granted) } else { UNPROVEN_FOR.min(seconds(granted)) };
         let event_id = message.event().ok().flatten().and_then(|event| event.id).map(Into::into);
         let mut served = Served {
@@ -234,6 +234,10 @@ impl Notifier {
         self.set_verdict(id, verdict, step.now);
         self.owe(id, if fetch { Owed::Last(Farewell::Timeout) } else { Owed::Answer }, step.now);
         (!fetch).then_some(ServedId(id))
+    }
+
+    fn requires(&self) -> Option<&'static str> {
+        self.config.listing.map(|listing| listing.requires)
     }
 
     /// NOT-27: limits, and who has to give way.
@@ -342,13 +346,14 @@ impl Notifier {
         });
         if let Some(document) = known {
             self.savings.notify(document);
-            accept(request, flow, message, 204, tag, &user, granted, step);
+            accept(request, flow, message, 204, (tag, None), &user, granted, step);
             self.proofs.prove(flow.remote, now);
             self.rearm(id.0);
             return;
         }
         served.condition = condition;
-        accept(request, flow, message, 200, tag, &user, granted, step);
+        let requires = self.config.listing.map(|listing| listing.requires);
+        accept(request, flow, message, 200, (tag, requires), &user, granted, step);
         // A request in the dialog bears our tag, which only the watcher's own address was told.
         self.proven_by(id.0, now);
         if self.slab.get(id.0).is_some_and(|served| served.verdict != verdict) {
@@ -426,7 +431,7 @@ fn accept(
     flow: Flow,
     message: &Message<'_>,
     code: u16,
-    tag: Token,
+    (tag, requires): (Token, Option<&str>),
     user: &str,
     granted: u32,
     step: &mut Step<'_>,
@@ -441,6 +446,9 @@ fn accept(
             head.bytes(Name::RecordRoute, route);
         }
         head.fmt(Name::Contact, format_args!("<{contact}>"));
+        if let Some(tag) = requires {
+            head.header(Name::Require, tag);
+        }
         head.header(Name::AllowEvents, ALLOW_EVENTS).number(Name::Expires, granted);
     });
 }

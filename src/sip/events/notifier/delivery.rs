@@ -66,6 +66,9 @@ impl Notifier {
                 head.fmt(Name::SubscriptionState, format_args!("{state};expires={left}{rates}"))
             }
         };
+        if let Some(listing) = self.config.listing {
+            head.header(Name::Require, listing.requires);
+        }
         head.header(Name::AllowEvents, ALLOW_EVENTS).header(Name::UserAgent, USER_AGENT);
         let spare = served.size_limit.map_or(usize::MAX, |limit| limit.saturating_sub(head.len() + YET_TO_COME));
         let mut content = content.filter(|content| !content.is_empty());
@@ -83,8 +86,9 @@ impl Notifier {
         if let Some(tag) = tag.filter(|tag| room.is_none_or(|room| tag.line_len() <= room)) {
             head.header(Name::SipEtag, tag.as_str());
         }
-        if content.is_some() {
-            head.header(Name::ContentType, package.content_type);
+        if let Some(content) = &content {
+            let read = self.config.listing.and_then(|listing| (listing.content_type_of)(content));
+            head.header(Name::ContentType, read.as_deref().unwrap_or(package.content_type));
         }
         let resends = match (unproven, served.fetch) {
             (false, _) => Resends::Normal,
