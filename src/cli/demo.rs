@@ -1,18 +1,24 @@
-//! `demo`: an agent and six lively peers on this machine, with real SIP between them: the buddy list on a terminal, else
-//! a line for each change. A stranger asks for approval, and one peer goes without a word and turns stale.
+//! `demo`: an agent and six lively peers on this machine, with the embedded server between them and real SIP on every way: the
+//! buddy list on a terminal, else a line for each change. A stranger asks for approval, from peer to peer, and one peer goes
+//! without a word: the server ends what it published within a minute.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Context, Exit, Failed, tui, watch::Signals};
 use crate::{
     agent::{Agent, Order},
-    client::{Action, Buddy, Kind, Lines, Policy, PresenceClient, PresenceStatus, Timing},
+    client::{
+        Action, Buddy, ClientBuilder, Kind, Lines, Policy, PresenceClient, PresenceStatus, Server as AtServer, Timing,
+        Uri,
+    },
     config::{
         ConfigError, Environment, Paths,
         buddies::{self, Draft},
     },
+    net::listen::PortChoice,
+    server::{Server, ServerConfig},
     tui::Choice,
 };
 
@@ -24,8 +30,10 @@ const STEP: Duration = Duration::from_millis(5200);
 const STRANGER_AFTER: Duration = Duration::from_secs(4);
 /// When one of the peers goes without a word.
 const SILENT_AFTER: Duration = Duration::from_secs(12);
-/// For how long we watch: the shortest that a notifier grants, so that silence is noticed within a minute.
-const EXPIRES: Duration = Duration::from_mins(1);
+/// What everybody is of.
+const DOMAIN: &str = "demo.test";
+/// For how long we watch and publish, in seconds: the shortest that a server grants, so that silence is noticed within a minute.
+const EXPIRES: u32 = 60;
 
 /// One peer: what it shows, one after another.
 struct Role {
@@ -88,11 +96,15 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
     };
     let config_file = root.join("config.toml");
     let paths = Paths::new(Some(&config_file), &env);
-    let me = client("you", Policy::new(Action::Ask)).await?;
+    let config = ServerConfig { domains: vec![DOMAIN.to_owned()], port: PortChoice::Any, ..ServerConfig::default() };
+    let server = Server::start(config, rand::make_rng()).await?;
+    let at = server.started().listening.first().map(|at| format!("sip:{at}")).unwrap_or_default();
+    let proxy: Uri = at.parse().map_err(|error| Failed::new(Exit::Bug, format!("{at}: {error}")))?;
+    let me = through(&proxy, "you").policy(Policy::new(Action::Ask)).bind().await?;
     context.trace.follow(&me);
     let mut peers = Vec::new();
     for role in &CAST {
-        peers.push(client(role.name, Policy::new(Action::Allow)).await?);
+        peers.push(through(&proxy, role.name).bind().await?);
     }
     for (peer, role) in peers.iter().zip(&CAST) {
         let (status, note) = &role.scenes[0];
@@ -101,7 +113,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
     let listed = peers.iter().zip(&CAST).map(|(peer, role)| Buddy {
         name: Some(role.name.to_owned()),
         groups: role.groups.iter().map(|&group| group.to_owned()).collect(),
-        ..Buddy::new(peer.uri())
+        ..Buddy::new(peer.address())
     });
     buddies::edit(&paths.buddies_file, true, |draft: &mut Draft| {
         listed.for_each(|buddy| draft.add(buddy));
@@ -114,7 +126,8 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
         if tui::is_possible() && !context.output.is_for_programs() {
             return tui::show(&context, &paths, Choice::Auto).await;
         }
-        context.output.tell("six peers on this machine talk SIP with you; it ends by itself after 30 s");
+        let words = "six peers and a presence server on this machine talk SIP with you; it ends by itself after 30 s";
+        context.output.tell(words);
         timeout(PLAYS_FOR, print(&context, &me, &peers)).await.unwrap_or(Ok(Exit::Done))
     };
     let exit = tokio::select! {
@@ -130,6 +143,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
         let _ = timeout(Duration::from_millis(200), peer.stop()).await;
     }
     let _ = timeout(Duration::from_secs(2), agent).await;
+    server.stop().await;
     // Ctrl-C is the way out here, not a failure.
     Ok(if matches!(exit, Ok(Exit::Signal(2))) { Exit::Done } else { exit? })
 }
@@ -138,7 +152,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failed> {
 async fn print(context: &Context, me: &PresenceClient, peers: &[PresenceClient]) -> Result<Exit, Failed> {
     let mut lines = Lines::new();
     for (peer, role) in peers.iter().zip(&CAST) {
-        lines.add_named(me, &peer.uri(), role.name).await?;
+        lines.add_named(me, peer.address(), role.name).await?;
     }
     loop {
         for line in lines.next().await {
@@ -156,8 +170,10 @@ async fn print(context: &Context, me: &PresenceClient, peers: &[PresenceClient])
 async fn stranger(me: &PresenceClient) -> Failed {
     sleep(STRANGER_AFTER).await;
     let ask = async {
-        let mallory = client("mallory", Policy::new(Action::Block)).await?;
-        let mut watcher = mallory.watch(&me.uri()).await?;
+        let mallory = PresenceClient::builder("sip:mallory@127.0.0.1").any_port().default_action(Action::Block);
+        let mallory = mallory.bind().await?;
+        let here = me.locals().iter().find(|local| local.is_ipv4()).map(|local| format!("sip:you@{local}"));
+        let mut watcher = mallory.watch(&here.unwrap_or_else(|| me.uri())).await?;
         while watcher.recv().await.is_some() {}
         Ok::<_, Failed>(())
     };
@@ -167,9 +183,11 @@ async fn stranger(me: &PresenceClient) -> Failed {
     }
 }
 
-async fn client(name: &str, policy: Policy) -> Result<PresenceClient, Failed> {
-    let builder = PresenceClient::builder(&format!("sip:{name}@127.0.0.1")).any_port().policy(policy);
-    Ok(builder.timing(Timing::default()).expires(EXPIRES).bind().await?)
+/// Makes somebody who works through the server.
+fn through(proxy: &Uri, name: &str) -> ClientBuilder {
+    let server = AtServer { expires: EXPIRES, publish_expires: EXPIRES, ..AtServer::new(Some(proxy.clone())) };
+    let builder = PresenceClient::builder(&format!("sip:{name}@{DOMAIN}")).any_port().server(server);
+    builder.listen([IpAddr::from([127, 0, 0, 1])]).timing(Timing::default())
 }
 
 /// Lets every peer go through its scenes, one peer after another, for ever; the last one goes without a word.
