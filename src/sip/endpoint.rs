@@ -262,13 +262,14 @@ pub struct Endpoint<U> {
 impl<U: Copy> Endpoint<U> {
     /// Makes an endpoint that draws its identifiers from `rng`.
     pub fn new(config: EndpointConfig, mut rng: StdRng) -> Self {
+        let secret = rng.random();
         Self {
             config,
-            secret: rng.random(),
+            secret,
+            servers: Servers::new(secret),
             rng,
             clients: Clients::default(),
             accounts: Accounts::default(),
-            servers: Servers::default(),
             streams: Streams::default(),
             timers: Timers::default(),
             datagram_only: HashMap::new(),

@@ -1,6 +1,9 @@
 //! Server transactions: absorbing resends, replaying answers, noticing merged requests (RFC 3261 §17.2).
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use super::Timer;
 use crate::sip::{
@@ -35,15 +38,15 @@ pub(super) enum Admission {
     Merged,
 }
 
-/// RFC 3261 §17.2.3: branch, sent-by and method; the transport keeps two flows apart that look alike.
-type Key = (Box<str>, Box<str>, Box<str>, Transport);
-/// From tag, Call-ID and `CSeq` of a request without To tag.
-type MergeKey = (Box<str>, Box<str>, u32, Box<str>);
+/// What stands for a request: of what tells it from others, a print that nobody can foresee, so that nobody makes two that are
+/// alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Print(u64, u64);
 
 #[derive(Debug)]
 struct Server {
-    key: Key,
-    merge: Option<MergeKey>,
+    key: Print,
+    merge: Option<Print>,
     state: State,
     arrival: u64,
     timer: Option<Instant>,
@@ -57,23 +60,30 @@ enum State {
     Completed(Packet, Flow),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Servers {
+    /// What prints are made with.
+    secret: u128,
     slab: Slab<Server>,
-    by_key: HashMap<Key, u32>,
-    by_merge: HashMap<MergeKey, u32>,
-    /// In the order of arrival, to find the oldest.
-    by_arrival: BTreeMap<u64, u32>,
+    by_key: HashMap<Print, u32>,
+    by_merge: HashMap<Print, u32>,
+    /// In the order of arrival, to find the oldest; those that are gone leave when they are the first.
+    by_arrival: VecDeque<(u64, u32)>,
     arrivals: u64,
 }
 
 impl Servers {
+    pub(super) fn new(secret: u128) -> Self {
+        let (by_key, by_merge) = (HashMap::new(), HashMap::new());
+        Self { secret, slab: Slab::default(), by_key, by_merge, by_arrival: VecDeque::new(), arrivals: 0 }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slab.len()
     }
 
     pub(super) fn find(&self, message: &Message<'_>, transport: Transport, method: &str) -> Option<u32> {
-        self.by_key.get(&key(message, transport, method)?).copied()
+        self.by_key.get(&self.key(message, transport, method)?).copied()
     }
 
     pub(super) fn admit(
@@ -86,15 +96,15 @@ impl Servers {
     ) -> Admission {
         let method = message.method().map_or("", |m| m.as_str());
         // The request was checked: without a Via it would not be here.
-        let Some(key) = key(message, flow.transport, method) else { return Admission::Resent(None) };
+        let Some(key) = self.key(message, flow.transport, method) else { return Admission::Resent(None) };
         if let Some(server) = self.by_key.get(&key).and_then(|id| self.slab.get(*id)) {
             return Admission::Resent(match &server.state {
                 State::Trying => None,
                 State::Completed(packet, flow) => Some((packet.clone(), *flow)),
             });
         }
-        let merge = merge_key(message);
-        if merge.as_ref().is_some_and(|merge| self.by_merge.contains_key(merge)) {
+        let merge = self.merge_key(message);
+        if merge.is_some_and(|merge| self.by_merge.contains_key(&merge)) {
             return Admission::Merged;
         }
         if self.slab.len() >= MAX_SERVERS {
@@ -102,13 +112,13 @@ impl Servers {
         }
         self.arrivals += 1;
         let arrival = self.arrivals;
-        let server = Server { key: key.clone(), merge: merge.clone(), state: State::Trying, arrival, timer: None };
+        let server = Server { key, merge, state: State::Trying, arrival, timer: None };
         let slot = self.slab.insert(server);
         // By then the client has given up, and an answer would only confuse (TXN-16).
         if let Some(server) = self.slab.get_mut(slot) {
             timers.set(&mut server.timer, Timer::Server(slot), now + timing.transaction());
         }
-        self.by_arrival.insert(arrival, slot);
+        self.by_arrival.push_back((arrival, slot));
         self.by_key.insert(key, slot);
         if let Some(merge) = merge {
             self.by_merge.insert(merge, slot);
@@ -156,7 +166,14 @@ impl Servers {
     /// Forgets a transaction whose timer is no longer armed.
     pub(super) fn remove(&mut self, slot: u32) {
         let Some(server) = self.slab.remove(slot) else { return };
-        self.by_arrival.remove(&server.arrival);
+        while self.by_arrival.front().is_some_and(|(arrival, slot)| !self.is_there(*arrival, *slot)) {
+            self.by_arrival.pop_front();
+        }
+        // Behind one that is long in coming most may be gone.
+        if self.by_arrival.len() > 2 * self.slab.len() + 1024 {
+            let slab = &self.slab;
+            self.by_arrival.retain(|(arrival, slot)| slab.get(*slot).is_some_and(|it| it.arrival == *arrival));
+        }
         self.by_key.remove(&server.key);
         if let Some(merge) = server.merge {
             self.by_merge.remove(&merge);
@@ -166,35 +183,55 @@ impl Servers {
     }
 
     fn forget_oldest(&mut self, timers: &mut Timers<Timer>) {
-        let Some((_, slot)) = self.by_arrival.pop_first() else { return };
+        let Some((_, slot)) = self.by_arrival.pop_front() else { return };
         if let Some(server) = self.slab.get_mut(slot) {
             timers.cancel(&mut server.timer, Timer::Server(slot));
         }
         self.remove(slot);
     }
-}
 
-fn key(message: &Message<'_>, transport: Transport, method: &str) -> Option<Key> {
-    let via = message.top_via().ok()?;
-    let port = via.port.unwrap_or_else(|| transport.default_port());
-    let sent_by = format!("{}:{port}", via.host.to_ascii_lowercase());
-    let branch = via.branch.unwrap_or_default();
-    if branch.starts_with(MAGIC_COOKIE) {
-        return Some((branch.into(), sent_by.into(), method.into(), transport));
+    fn is_there(&self, arrival: u64, slot: u32) -> bool {
+        self.slab.get(slot).is_some_and(|server| server.arrival == arrival)
     }
-    // A branch of the days before RFC 3261 need not tell one request from the next.
-    let (call_id, seq) = (message.call_id().ok()?, message.cseq().ok()?.seq);
-    let from = message.from().ok()?;
-    let whole = format!("{branch} {call_id} {seq} {}", from.tag().unwrap_or_default());
-    Some((whole.into(), sent_by.into(), method.into(), transport))
-}
 
-fn merge_key(message: &Message<'_>) -> Option<MergeKey> {
-    if message.to().ok()?.tag().is_some() {
-        return None;
+    /// RFC 3261 §17.2.3: branch, sent-by and method; the transport keeps two flows apart that look alike.
+    fn key(&self, message: &Message<'_>, transport: Transport, method: &str) -> Option<Print> {
+        let via = message.top_via().ok()?;
+        let port = via.port.unwrap_or_else(|| transport.default_port());
+        let branch = via.branch.unwrap_or_default();
+        if branch.starts_with(MAGIC_COOKIE) {
+            return Some(self.print(|hash| {
+                (branch, port, method, transport).hash(hash);
+                via.host.bytes().for_each(|byte| hash.write_u8(byte.to_ascii_lowercase()));
+            }));
+        }
+        // A branch of the days before RFC 3261 need not tell one request from the next.
+        let (call_id, seq) = (message.call_id().ok()?, message.cseq().ok()?.seq);
+        let from = message.from().ok()?;
+        Some(self.print(|hash| {
+            (branch, call_id, seq, from.tag().unwrap_or_default(), port, method, transport).hash(hash);
+            via.host.bytes().for_each(|byte| hash.write_u8(byte.to_ascii_lowercase()));
+        }))
     }
-    debug_assert!(message.get(Name::CallId).is_some(), "the request was checked");
-    let from_tag = message.from().ok()?.tag().unwrap_or_default();
-    let cseq = message.cseq().ok()?;
-    Some((from_tag.into(), message.call_id().ok()?.into(), cseq.seq, cseq.method.into()))
+
+    /// From tag, Call-ID and `CSeq` of a request without To tag.
+    fn merge_key(&self, message: &Message<'_>) -> Option<Print> {
+        if message.to().ok()?.tag().is_some() {
+            return None;
+        }
+        debug_assert!(message.get(Name::CallId).is_some(), "the request was checked");
+        let from = message.from().ok()?;
+        let (call_id, cseq) = (message.call_id().ok()?, message.cseq().ok()?);
+        Some(self.print(|hash| (from.tag().unwrap_or_default(), call_id, cseq.seq, cseq.method).hash(hash)))
+    }
+
+    fn print(&self, write: impl Fn(&mut DefaultHasher)) -> Print {
+        let half = |salt: u8| {
+            let mut hash = DefaultHasher::new();
+            (self.secret, salt).hash(&mut hash);
+            write(&mut hash);
+            hash.finish()
+        };
+        Print(half(0), half(1))
+    }
 }

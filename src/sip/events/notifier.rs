@@ -23,7 +23,7 @@ use bytes::Bytes;
 use self::proof::{Proofs, Unproven};
 use super::{
     EventPackage, Step, User,
-    conditional::{Condition, Savings},
+    conditional::{Condition, EntityTag, Savings},
     rates::{Pace, Rates},
 };
 use crate::sip::{
@@ -269,6 +269,8 @@ pub struct Notifier {
     /// What would be saved is another than it was: subscriptions by our tags, with their places while they stand.
     unsaved: BTreeMap<Token, Option<u32>>,
     savings: Savings,
+    /// The document that was sent last and its tag: the next watcher gets the same more often than not.
+    tagged: Option<(Bytes, EntityTag)>,
 }
 
 impl Notifier {
@@ -291,6 +293,7 @@ impl Notifier {
             attempts: 0,
             unsaved: BTreeMap::new(),
             savings: Savings::default(),
+            tagged: None,
         }
     }
 

@@ -76,7 +76,7 @@ impl Notifier {
         let condition = if unproven && !served.fetch { None } else { served.condition.take() };
         let known = condition.zip(content.as_ref()).is_some_and(|(condition, content)| condition.matches(content));
         content = content.filter(|content| known || content.len() <= spare);
-        let tag = content.as_ref().filter(|_| self.config.whole).map(|document| EntityTag::of(document));
+        let tag = content.as_ref().filter(|_| self.config.whole).map(|document| tag_of(document, &mut self.tagged));
         if known {
             self.savings.document(content.take().map_or(0, |document| document.len()));
         }
@@ -223,6 +223,14 @@ impl Notifier {
             }
             self.recent.pop_front();
         }
+    }
+}
+
+/// Returns the entity-tag of a document; of one that is the very one of before, without reading it.
+fn tag_of(document: &Bytes, tagged: &mut Option<(Bytes, EntityTag)>) -> EntityTag {
+    match tagged {
+        Some((before, tag)) if before.as_ptr() == document.as_ptr() && before.len() == document.len() => tag.clone(),
+        _ => tagged.insert((document.clone(), EntityTag::of(document))).1.clone(),
     }
 }
 
