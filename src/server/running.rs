@@ -207,6 +207,9 @@ impl Server {
             tls = certified(tls, certificate, &config.listen)?;
         }
         let tls = Arc::new(tls);
+        let mut beside = Vec::new();
+        let (documents, asks) = offered(config.documents, config.tls.is_some().then(|| Arc::clone(&tls)), &mut beside)?;
+        let (_, scrapes) = offered(config.metrics, None, &mut beside)?;
         let socket = config.socket.as_deref().map(listen_socket).transpose()?;
         let (store, rows, crashed) = match &config.store {
             Some(path) => opened(path)?,
@@ -233,9 +236,6 @@ impl Server {
         let restored = domain.restore(|table| rows_of(table).unwrap_or_default(), crashed, now);
         drop(rows);
         let (commands, inbox) = mpsc::channel(ASKS);
-        let mut beside = Vec::new();
-        let (documents, asks) = offered(config.documents, config.tls.is_some().then(|| Arc::clone(&tls)), &mut beside)?;
-        let (_, scrapes) = offered(config.metrics, None, &mut beside)?;
         if let Some(listener) = socket {
             beside.push(tokio::spawn(status::tell(listener, commands.clone())));
         }

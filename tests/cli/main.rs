@@ -22,6 +22,7 @@ mod refusing;
 mod reload;
 mod schema;
 mod secrets;
+mod serve;
 mod serve_user;
 mod server;
 mod state;

@@ -310,7 +310,7 @@ fn next(lines: &Receiver<String>, words: &[&str]) -> String {
 }
 
 /// Takes a port that UDP and TCP have free on both loopback addresses.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     take_port().2
 }
 

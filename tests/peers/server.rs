@@ -120,13 +120,6 @@ impl Server {
         self.start_again(peer, forget);
     }
 
-    /// Kills it, and starts it again at the same port.
-    pub(super) fn kill(&mut self, peer: &Peer) {
-        self.process.signal(Signal::SIGKILL);
-        self.process.wait();
-        self.start_again(peer, false);
-    }
-
     fn start_again(&mut self, peer: &Peer, forget: bool) {
         match (forget, self.is_ours) {
             (true, true) => std::fs::remove_file(ours::store(self.folder.path())).unwrap(),

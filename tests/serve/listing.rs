@@ -42,7 +42,7 @@ impl Site {
             Dialog { call: format!("l{number}"), from_tag: format!("l{number}"), to_tag: String::new(), seq: 1 };
         let lines = format!("Event: presence\nContact: <sip:{user}@{}>\nExpires: 3600\n{more}", place(user));
         let answer = self.ask_in("SUBSCRIBE", (user, DOMAIN), list, &dialog, &lines, body);
-        dialog.to_tag = answer.tag("To").to_owned();
+        answer.tag("To").clone_into(&mut dialog.to_tag);
         dialog.seq = 10;
         (answer, dialog)
     }

@@ -299,7 +299,7 @@ impl Site {
         let lines = format!("Event: {event}\nContact: <sip:{user}@{}>\nExpires: {expires}\n", place(user));
         let answer = self.ask_in("SUBSCRIBE", (user, DOMAIN), &format!("sip:{target}@{DOMAIN}"), &dialog, &lines, "");
         dialog.seq = 10;
-        dialog.to_tag = answer.tag("To").to_owned();
+        answer.tag("To").clone_into(&mut dialog.to_tag);
         (answer, dialog)
     }
 

@@ -23,7 +23,10 @@ use crate::{
     },
     server::xcap::Usage,
     sip::{
-        events::notifier::{ServedId, View},
+        events::{
+            compositor::{Publication, PublicationKey},
+            notifier::{ServedId, View},
+        },
         slab::Slab,
         time::Instant,
     },
@@ -137,11 +140,20 @@ impl Presentities {
 impl Domain {
     /// What somebody publishes is another, or holds no longer: whoever sees a difference is told (ESC-10).
     pub(super) fn recompose(&mut self, of: u32, now: Now) {
+        self.recompose_with(of, None, now);
+    }
+
+    /// Does the same where one of its documents was just read.
+    pub(super) fn recompose_with(&mut self, of: u32, mut known: Option<(PublicationKey, Document)>, now: Now) {
         let Some(presentity) = self.presentities.get_mut(of) else { return };
         let published: Vec<_> = self.compositor.publications(&presentity.uri, now.at).collect();
         let read = |body: &[u8]| Document::parse(body, None).ok();
         // Each was read before it was taken in.
-        let parsed = published.iter().filter_map(|one| Some((one, one.key.to_string(), read(&one.body)?)));
+        let mut document_of = |one: &Publication| match known.take_if(|(key, _)| *key == one.key) {
+            Some((_, document)) => Some(document),
+            None => read(&one.body),
+        };
+        let parsed = published.iter().filter_map(|one| Some((one, one.key.to_string(), document_of(one)?)));
         let parsed: Vec<_> = parsed.collect();
         let sources = parsed.iter().map(|(one, key, document)| Source {
             key,

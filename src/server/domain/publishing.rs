@@ -41,7 +41,12 @@ impl Domain {
             return Err(later());
         }
         let asked = self.compositor.examine(message, &resource, now.at)?;
-        let body = if asked.has_document() { readable(message, &resource)? } else { Bytes::new() };
+        let (body, document) = if asked.has_document() {
+            let (body, document) = readable(message, &resource)?;
+            (body, Some(document))
+        } else {
+            (Bytes::new(), None)
+        };
         let limit = self.config.limits.presentities;
         if self.presentities.find(&resource).is_none() && self.presentities.len() >= limit {
             return Err(later());
@@ -54,7 +59,8 @@ impl Domain {
         if accepted.change != Change::Refreshed
             && let Some(of) = self.presentities.find_or_make(&resource, limit, now)
         {
-            self.recompose(of, now);
+            let document = document.map(|document| (accepted.key, document));
+            self.recompose_with(of, document, now);
         }
         Ok(())
     }
@@ -70,7 +76,7 @@ impl Domain {
 }
 
 /// ESC-05: a document that can be read, about whom it is published for.
-fn readable(message: &Message<'_>, resource: &str) -> Result<Bytes, Refusal> {
+fn readable(message: &Message<'_>, resource: &str) -> Result<(Bytes, Document), Refusal> {
     let charset = message.charset();
     let document = Document::parse(message.body, charset).map_err(|_| Refusal::plain(400))?;
     if !entity_matches(&document.entity, resource, &[]) {
@@ -78,5 +84,6 @@ fn readable(message: &Message<'_>, resource: &str) -> Result<Bytes, Refusal> {
     }
     // What is kept is read by what it says itself.
     let is_plain = charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"));
-    Ok(if is_plain { Bytes::copy_from_slice(message.body) } else { document.to_bytes().into() })
+    let body = if is_plain { Bytes::copy_from_slice(message.body) } else { document.to_bytes().into() };
+    Ok((body, document))
 }

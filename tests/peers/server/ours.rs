@@ -1,6 +1,7 @@
 //! How our own server is started, and how it is looked into.
 
 use std::{
+    fmt::Write as _,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -34,7 +35,7 @@ pub(super) fn make_accounts(folder: &Path, users: &[&str]) {
         for domain in DOMAINS {
             let digest = |hash: Hash| format!("{}:{}", hash.token(), *ha1(hash, user, domain, &format!("{user}-pw")));
             let digests = Hash::ALL.map(digest).join(" ");
-            text.push_str(&format!("{user}@{domain} {digests}\n"));
+            writeln!(text, "{user}@{domain} {digests}").unwrap();
         }
     }
     fs::create_dir_all(files(folder)).unwrap();
