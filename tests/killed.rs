@@ -1,5 +1,7 @@
 //! A server that is killed under load loses nothing that it acknowledged (ESC-13).
 
+#![allow(clippy::print_stdout, reason = "the seed is for whoever looks at a failure")]
+
 mod killing;
 
 #[test]

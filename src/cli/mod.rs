@@ -50,6 +50,7 @@ use crate::{
     agent::detach::{detach, first_words},
     client::{Kind, Line, text},
     config::{Environment, Paths, Settings},
+    presence::{Basic, info::Device},
 };
 
 /// What every command is given.
@@ -79,8 +80,24 @@ impl Context {
                 format!(" ({} NOTIFYs a second)", agreed.replace(';', " ").trim())
             };
             self.output.tell(&text::visible(&format!("{presentity}: {way}{agreed}")));
+            if line.devices.len() > 1
+                && let Some(device) = speaking(line)
+            {
+                let name = [&device.name, &device.contact, &device.device_id, &device.id].into_iter().flatten().next();
+                let (name, all) = (name.map_or("one without a name", String::as_str), line.devices.len());
+                self.output.tell(&text::visible(&format!("{presentity}: of {all} devices {name} has the last word")));
+            }
         }
     }
+}
+
+/// Returns the device whose word the status is: of those that say the same the youngest, else the first that is open, else the
+/// first.
+fn speaking(line: &Line) -> Option<&Device> {
+    let status = line.status.as_ref().map(ToString::to_string);
+    let said = line.devices.iter().filter(|device| device.state.is_some() && device.state == status);
+    let open = || line.devices.iter().find(|device| device.basic == Some(Basic::Open));
+    said.max_by_key(|device| device.timestamp).or_else(open).or_else(|| line.devices.first())
 }
 
 /// Runs the program: arguments, one command, exit code.

@@ -74,7 +74,7 @@ fn ask(socket: &UdpSocket, server: SocketAddr, method: &str, user: &str, lines: 
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send_to(request.as_bytes(), server).unwrap();
     loop {
-        let mut bytes = [0; 65_535];
+        let mut bytes = [0; 8192];
         let length = socket.recv(&mut bytes).unwrap();
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
         if text.starts_with("SIP/2.0 ") && text.contains(&format!("Call-ID: c{number}\r\n")) {

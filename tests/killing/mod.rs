@@ -343,7 +343,7 @@ impl Attack {
     }
 
     fn receive(&mut self) -> bool {
-        let mut bytes = [0; 65_535];
+        let mut bytes = [0; 8192];
         let Ok((length, _)) = self.socket.recv_from(&mut bytes) else { return false };
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
         let value = |name: &str| {
@@ -370,17 +370,15 @@ impl Attack {
                 self.published.remove(&user);
                 self.gone.insert(user, tag);
             }
-            (412, Wanted::Gone) => {}
             (200, Wanted::Subscribe { of }) => {
                 let tag =
                     |header: &str| value(header).split_once(";tag=").map(|(_, tag)| tag.to_owned()).unwrap_or_default();
                 let watch = Watching { of, from_tag: tag("From"), to_tag: tag("To"), seq: 1 };
                 self.watching.insert(user, watch);
             }
-            (200, Wanted::Refresh) => {}
             (200, Wanted::Leave) => drop(self.watching.remove(&user)),
-            // It changes its state too often: everything is as it was.
-            (503, _) => {}
+            // A 503: it changes its state too often, and everything is as it was.
+            (412, Wanted::Gone) | (200, Wanted::Refresh) | (503, _) => {}
             (code, wanted) => {
                 panic!("{code} for {wanted:?} of u{user}: what was acknowledged is lost\n{asked}\n{text}")
             }

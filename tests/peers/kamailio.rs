@@ -379,6 +379,8 @@ fn me_at_server(peer: &Peer) {
     let told: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &told["kind"], &told["agrees"]), (1, &json!("compared"), &json!(false)), "{told}");
     assert_eq!(told["elsewhere"].as_array().unwrap().len(), 1, "{told}");
+    let (code, _, err) = ended(&server.home(&["bob"], ""), &["show", "-v", "alice"]);
+    assert!(code == 0 && err.contains(": of 2 devices ") && err.contains(" has the last word\n"), "{err}");
     drop(agent);
     std::fs::write(alice.path("alice.pw"), "wrong\n").unwrap();
     let (code, out, err) = ended(&alice, &["me", "--server"]);
