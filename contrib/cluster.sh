@@ -2,6 +2,8 @@
 # Two Kamailio nodes that share a database, and our client at both (docs/scaling.md). Everything on loopback and in a folder that is
 # taken away at the end.
 set -euo pipefail
+# Each node is a group of processes, which ends as one.
+set -m
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 program=${SIPPRESENCE:-target/release/sippresence}
@@ -14,8 +16,7 @@ kamailio=$(command -v kamailio || echo /usr/sbin/kamailio)
 folder=$(mktemp -d)
 nodes=()
 end() {
-    ((${#nodes[@]} == 0)) || kill "${nodes[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
+    ((${#nodes[@]} == 0)) || kill -9 -- "${nodes[@]/#/-}" 2>/dev/null || true
     rm -rf "$folder"
 }
 trap end EXIT
@@ -39,6 +40,8 @@ start() {
         -l "udp:127.0.0.1:$port" -l "tcp:127.0.0.1:$port" -A "PORTS=\"$port|$((port + 1))\"" \
         -A "DB=\"sqlite:///$folder/presence.db\"" -A OPEN=1 -A WITH_AUTH >"$folder/$port.log" 2>&1 &
     nodes+=("$!")
+    # What becomes of it is told by us alone.
+    disown
 }
 start 17160
 start 17170
@@ -63,5 +66,5 @@ as alice 17160 set busy --note "at the first node"
 echo "bob looks through the second one:"
 as bob 17170 show alice
 echo "the first node is killed; bob looks again:"
-kill -9 "${nodes[0]}"
+kill -9 -- "-${nodes[0]}"
 as bob 17170 show alice
