@@ -8,11 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::socket::{setsockopt, sockopt};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
 
 /// How many people are watched.
 const PEOPLE: usize = 100;
+/// For datagrams that wait to be read, in bytes.
+const BUFFER: usize = 64 << 20;
 /// One datagram in so many is lost, each way.
 const LOST: u32 = 10;
 /// For how long a subscription is asked for, and how often it is refreshed.
@@ -128,6 +131,9 @@ impl Soak {
         let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+        // What is lost here is lost by us, and not by a buffer that is too small.
+        let _ = setsockopt(&socket, sockopt::RcvBuf, &BUFFER);
+        let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER);
         let seed = rand::random();
         println!("loss, seed {seed}");
         let (tags, notes) = (vec![String::new(); PEOPLE], vec![String::new(); PEOPLE]);

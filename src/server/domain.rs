@@ -5,6 +5,7 @@
 //! records that keep the promise, and whoever owns the domain lets the one go when the others are on disk. It reads no
 //! clock and holds no socket, as the agent's core.
 
+mod config;
 mod documents;
 mod identity;
 mod informing;
@@ -17,29 +18,28 @@ mod registering;
 mod state;
 mod subscribing;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rand::rngs::StdRng;
 
-pub use self::{documents::Before, keeping::Restored};
-use self::{documents::Kept, informing::Informing, listing::Listing, presentity::Presentities, subscribing::Entry};
-use super::{
-    accounts::{Accounts, Guards},
-    store::Record,
+pub use self::{
+    config::{DomainConfig, Limits, Outbox, Sizes, Tally},
+    documents::Before,
+    keeping::Restored,
 };
+use self::{documents::Kept, informing::Informing, listing::Listing, presentity::Presentities, subscribing::Entry};
+use super::accounts::{Accounts, Guards};
 use crate::{
     presence::{
         core::{Input, Now, PRESENCE},
-        policy::{Action, Policy},
+        policy::Policy,
     },
     sip::{
-        auth::Hash,
         codec::Head,
-        effect::Effect,
         endpoint::{Counters as Dropped, Endpoint, EndpointConfig, Event, SERVER_ALLOW, ServerId},
         events::{
             ALLOW_EVENTS, Step, User,
-            compositor::{Compositor, CompositorConfig, Refusal},
+            compositor::{Before as PublicationBefore, Compositor, CompositorConfig, Refusal},
             notifier::{Notifier, NotifierConfig, ServedId},
         },
         header::Name,
@@ -47,7 +47,6 @@ use crate::{
         message::{Message, Method},
         registrar::{Registrar, RegistrarConfig},
         time::{Instant, Timers},
-        transaction::Timing,
         transport::{Flow, Packet, Transport},
         uri::UriRef,
     },
@@ -57,116 +56,6 @@ use crate::{
 const NOTIFY_RATE: Duration = Duration::from_secs(5);
 /// What somebody is asked to wait when there is no room, or nothing can be kept, in seconds.
 const RETRY_AFTER: u32 = 60;
-
-/// How much is served at most; beyond it somebody new is answered 503 (SEC-13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Subscriptions.
-    pub subscriptions: usize,
-    /// Subscriptions of one watcher.
-    pub of_one_watcher: u32,
-    /// Publications.
-    pub publications: usize,
-    /// Publications of one presentity.
-    pub of_one_presentity: usize,
-    /// The bytes of one document.
-    pub document: usize,
-    /// Bindings of addresses.
-    pub bindings: usize,
-    /// Presentities of whom something is known.
-    pub presentities: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            subscriptions: 200_000,
-            of_one_watcher: 20_000,
-            publications: 200_000,
-            of_one_presentity: 10,
-            document: 32 * 1024,
-            bindings: 200_000,
-            presentities: 200_000,
-        }
-    }
-}
-
-/// What a domain is told once.
-#[derive(Clone, Debug)]
-pub struct DomainConfig {
-    /// The domains that are served, in lower case. One in which nobody has an account is open: everybody is taken at his
-    /// word there.
-    pub domains: Vec<Box<str>>,
-    /// Our sockets; each has UDP and TCP.
-    pub locals: Vec<SocketAddr>,
-    /// Those at which we take connections under TLS.
-    pub tls: Vec<SocketAddr>,
-    /// Base timers.
-    pub timing: Timing,
-    /// The shortest subscription, publication or binding, in seconds.
-    pub min_expires: u32,
-    /// The longest publication or binding, in seconds.
-    pub max_expires: u32,
-    /// What watchers get of whom no rule of a presentity says anything.
-    pub default: Action,
-    /// Whether whoever asks for somebody who has no account gets the answer of one who is blocked (POL-14).
-    pub hide_unknown: bool,
-    /// The weakest hash by which somebody may prove who it is.
-    pub auth_min: Hash,
-    /// Whether that hash alone is asked for.
-    pub legacy: bool,
-    /// How much is served.
-    pub limits: Limits,
-    /// Whether there is somebody who keeps records.
-    pub keeps: bool,
-}
-
-/// What leaves a domain.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    /// To be done in the world, in this order, once the records are kept.
-    pub effects: Vec<Effect>,
-    /// To be kept, all of them together.
-    pub records: Vec<Record>,
-}
-
-/// What was done so far, for whoever watches over a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// PUBLISH requests that were taken in.
-    pub publishes: u64,
-    /// SUBSCRIBE requests that were taken in.
-    pub subscribes: u64,
-    /// REGISTER requests that were taken in.
-    pub registers: u64,
-    /// Requests that were answered with a challenge.
-    pub challenges: u64,
-    /// Requests that were refused otherwise.
-    pub refusals: u64,
-    /// Requests that were answered 503, for want of room or because nothing can be kept.
-    pub overloads: u64,
-}
-
-/// How much there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sizes {
-    /// Subscriptions of watchers that have proven to be there, and of others.
-    pub subscriptions: (usize, usize),
-    /// Subscriptions to watcher information.
-    pub informed: usize,
-    /// Subscriptions to lists.
-    pub lists: usize,
-    /// Publications.
-    pub publications: usize,
-    /// Bindings.
-    pub bindings: usize,
-    /// Presentities of whom something is known.
-    pub presentities: usize,
-    /// Documents of users.
-    pub documents: usize,
-    /// Client transactions, server transactions and connections.
-    pub transactions: (usize, usize, usize),
-}
 
 /// A request that came, and how to answer it.
 #[derive(Clone, Copy)]
@@ -235,6 +124,7 @@ impl Domain {
             max_of_one: limits.of_one_presentity,
             max_in_all: limits.publications,
         };
+        let compositor = Compositor::new(compositor);
         let registrar = RegistrarConfig {
             min_expires: config.min_expires,
             max_expires: config.max_expires,
@@ -249,7 +139,7 @@ impl Domain {
             notifier: Notifier::new(notifier),
             informing: Informing::new(config.min_expires, limits.subscriptions),
             listing: Listing::new(config.min_expires, limits.subscriptions),
-            compositor: Compositor::new(compositor),
+            compositor: if config.keeps { compositor.with_journal() } else { compositor },
             registrar: Registrar::new(registrar),
             guards: Guards::new(config.auth_min, config.legacy),
             accounts,
@@ -370,6 +260,17 @@ impl Domain {
     /// Returns whether nothing can be kept.
     pub const fn is_refusing(&self) -> bool {
         self.refusing
+    }
+
+    /// Records cannot be kept: publications are what they were before, and whoever watches sees that (ESC-07).
+    pub fn undo(&mut self, before: Vec<PublicationBefore>, now: Now) {
+        for before in before.into_iter().rev() {
+            let resource: Box<str> = before.resource().into();
+            self.compositor.undo(before, now.at);
+            if let Some(of) = self.presentities.find_or_make(&resource, usize::MAX, now) {
+                self.recompose(of, now);
+            }
+        }
     }
 
     /// An answer that has not left cannot be kept: returns what goes in its place, if it was one that promised something.

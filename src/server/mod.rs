@@ -5,8 +5,10 @@
 //! there. A loop of its own, `driver`, owns both while a [`Server`] runs.
 
 pub mod accounts;
+mod config;
 pub mod domain;
 mod driver;
+mod error;
 mod metrics;
 mod running;
 pub mod status;
@@ -17,7 +19,11 @@ use std::path::PathBuf;
 
 use crate::config::Paths;
 
-pub use self::running::{Certificate, ServeError, Server, ServerConfig, XCAP_ROOT};
+pub use self::{
+    config::{Certificate, ServerConfig},
+    error::ServeError,
+    running::{Server, XCAP_ROOT},
+};
 
 /// Where a server's files lie unless it is told otherwise, beside what the agent of the same configuration remembers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,161 +15,29 @@ use tokio::{
 };
 
 use super::{
-    accounts::{self, AccountsError, InForce},
-    domain::{Domain, DomainConfig, Limits, Restored},
+    Certificate, ServeError, ServerConfig,
+    accounts::{self, InForce},
+    domain::{Domain, DomainConfig, Restored},
     driver::{Command, Driver, Parts},
     status::{self, Facts, Status},
-    store::{Record, Store, StoreError, Table, Writer},
+    store::{Record, Store, Table, Writer},
     xcap::Xcap,
 };
 use crate::{
     net::{
         clock::Clock,
         http::serve,
-        listen::{BindError, Listeners, PortChoice},
+        listen::Listeners,
         stream::TcpListener,
-        tls::{OwnKey, Tls, TlsError},
+        tls::{OwnKey, Tls},
     },
     presence::{core::Now, policy::Action},
-    sip::{auth::Hash, transaction::Timing},
 };
 
 /// How many requests for documents may wait.
 const ASKS: usize = 64;
 /// Where users' documents begin in a path.
 pub const XCAP_ROOT: &str = "/xcap-root";
-
-/// What a server is told.
-#[derive(Clone, Debug)]
-pub struct ServerConfig {
-    /// The domains that it serves.
-    pub domains: Vec<String>,
-    /// The addresses that it listens on.
-    pub listen: Vec<IpAddr>,
-    /// The port for UDP and TCP.
-    pub port: PortChoice,
-    /// Whether it listens for TLS as well, on the next port, and with which certificate.
-    pub tls: Option<Certificate>,
-    /// Where documents of users are kept by HTTP, or HTTPS where there is TLS.
-    pub documents: Option<SocketAddr>,
-    /// Where figures are told by HTTP.
-    pub metrics: Option<SocketAddr>,
-    /// Who has an account; none is nobody, and every domain is open.
-    pub accounts: Option<PathBuf>,
-    /// The file in which everything is kept; none keeps nothing.
-    pub store: Option<PathBuf>,
-    /// The socket by which `serve status` asks.
-    pub socket: Option<PathBuf>,
-    /// What watchers get of whom no rule says anything: in an open domain they are allowed unless this says otherwise, else
-    /// they are asked about.
-    pub default: Option<Action>,
-    /// Whether whoever asks for somebody who has no account gets the answer of one who is blocked (POL-14).
-    pub hide_unknown: bool,
-    /// The weakest hash by which somebody may prove who it is.
-    pub auth_min: Hash,
-    /// Whether that hash alone is asked for: telephones of older days give up at one that they do not know.
-    pub legacy: bool,
-    /// The shortest subscription, publication or binding, in seconds.
-    pub min_expires: u32,
-    /// How much is served.
-    pub limits: Limits,
-    /// Base timers.
-    pub timing: Timing,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            domains: Vec::new(),
-            listen: vec![IpAddr::from([127, 0, 0, 1])],
-            port: PortChoice::Fixed(5060),
-            tls: None,
-            documents: None,
-            metrics: None,
-            accounts: None,
-            store: None,
-            socket: None,
-            default: None,
-            hide_unknown: false,
-            auth_min: Hash::Md5,
-            legacy: false,
-            min_expires: 60,
-            limits: Limits::default(),
-            timing: Timing::default(),
-        }
-    }
-}
-
-/// By what a server proves who it is.
-#[derive(Clone, Debug)]
-pub enum Certificate {
-    /// By one that an authority made: files of PEM, the chain and the key.
-    Files {
-        /// The chain.
-        chain: PathBuf,
-        /// The key.
-        key: PathBuf,
-    },
-    /// By one that it makes itself, for a lab: clients have to be told to take it.
-    SelfMade,
-}
-
-/// Why a server does not come up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// It serves nothing.
-    #[error("no domain to serve: name one with --domain example.com")]
-    NoDomain,
-    /// One of them is none.
-    #[error("{0:?} is no domain")]
-    Domain(String),
-    /// It would be open to other machines.
-    #[error("{domain} has no accounts, and other machines could be anybody there")]
-    Open {
-        /// The domain.
-        domain: String,
-    },
-    /// It cannot listen.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// It has nothing to show under TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A certificate or its key cannot be read.
-    #[error("{path}: {error}", path = path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// The accounts cannot be read.
-    #[error(transparent)]
-    Accounts(#[from] AccountsError),
-    /// What was kept cannot be read.
-    #[error("{path}: {error}", path = path.display())]
-    Store {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: StoreError,
-    },
-    /// Another server has the socket.
-    #[error("another server runs here: `sippresence serve status` asks it")]
-    Runs,
-    /// Documents or figures cannot be offered there.
-    #[error("cannot listen on {at}: {error}")]
-    Http {
-        /// Where.
-        at: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
-    /// The system refused something else.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
 
 /// A server that runs, until [`stop`](Self::stop) or until this is dropped.
 #[derive(Debug)]

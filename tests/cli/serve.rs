@@ -198,11 +198,13 @@ fn on_a_full_disk_what_is_there_is_served_and_what_is_new_may_come_again() {
     let (socket, address) = (UdpSocket::bind("127.0.0.1:0").unwrap(), server.address());
     assert_eq!(publish(&socket, address, "alice", "kept before").0, 200);
     let long = "long ".repeat(4000);
-    let refused = (0..100).map(|n| publish(&socket, address, &format!("u{n}"), &long)).find(|(code, _)| *code != 200);
-    let (code, text) = refused.expect("the disk is full");
+    let mut answers = (0..100).map(|n| publish(&socket, address, &format!("u{n}"), &long)).enumerate();
+    let refused = answers.find(|(_, (code, _))| *code != 200);
+    let (taken, (code, text)) = refused.expect("the disk is full");
     assert!(code == 503 && text.contains("Retry-After: "), "{text}");
     let status = server.status();
     assert!(status["store_problem"].is_string(), "{status}");
+    assert_eq!(status["publications"], taken + 1, "what was refused is not there (ESC-07): {status}");
     assert_eq!(publish(&socket, address, "bob", "new").0, 503);
     assert_eq!(ask(&socket, address, "SUBSCRIBE", "bob", "Expires: 600\r\n", "").0, 503);
     // One look is served.

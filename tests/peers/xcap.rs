@@ -78,7 +78,8 @@ impl Other<'_> {
     }
 
     fn ask_once(&self, method: &str, path: &str, more: &str, body: &str) -> Answer {
-        let port = self.server.xcap_port;
+        // In clear text, which Kamailio speaks beside TLS.
+        let port = if self.server.is_ours() { self.server.xcap_port } else { self.server.port };
         let kind = if path.contains("/pres-rules/") { "auth-policy" } else { "resource-lists" };
         let kind = if body.is_empty() { String::new() } else { format!("Content-Type: application/{kind}+xml\r\n") };
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

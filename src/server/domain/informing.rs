@@ -215,42 +215,34 @@ fn picture(
     });
     let mut all: Vec<Watcher> = waiting.collect();
     for id in &presentity.watchers {
-        let Some(entry) = entries.get(id).filter(|entry| !entry.own) else { continue };
+        let Some(entry) = entries.get(id) else { continue };
         let Some(served) = watching.info(*id).filter(|served| served.proven) else { continue };
-        let status = match state_of(served.verdict) {
-            Stand::Pending | Stand::Waiting => Status::Pending,
-            Stand::Active | Stand::PoliteBlock => Status::Active,
-            Stand::Terminated => continue,
-        };
-        all.push(Watcher {
-            id: name_of(entry.number),
-            uri: entry.who.as_ref().to_owned(),
-            display_name: None,
-            status,
-            event: entry.event,
-            expiration: Some(served.expires_at.since(now.at).as_secs()),
-            duration: u64::try_from(now.wall.duration_since(entry.since).as_secs()).ok(),
-        });
+        let expiration = served.expires_at.since(now.at).as_secs();
+        all.extend(told_of(entry, served.verdict, Some(expiration), now));
     }
-    for (entry, verdict) in listing.members_of(presentity.views.number()).filter(|(entry, _)| !entry.own) {
-        let status = match state_of(verdict) {
-            Stand::Pending | Stand::Waiting => Status::Pending,
-            Stand::Active | Stand::PoliteBlock => Status::Active,
-            Stand::Terminated => continue,
-        };
-        all.push(Watcher {
-            id: name_of(entry.number),
-            uri: entry.who.as_ref().to_owned(),
-            display_name: None,
-            status,
-            event: entry.event,
-            expiration: None,
-            duration: u64::try_from(now.wall.duration_since(entry.since).as_secs()).ok(),
-        });
-    }
+    let by_lists = listing.members_of(presentity.views.number());
+    all.extend(by_lists.filter_map(|(entry, verdict)| told_of(entry, verdict, None, now)));
     all.sort_by_key(|watcher| (watcher.status == Status::Active, watcher.status == Status::Waiting));
     all.truncate(MAX_TOLD);
     all.into_iter().map(|watcher| (watcher.id.clone(), watcher)).collect()
+}
+
+/// Says of somebody how it watches; nothing of the presentity itself, and of who is refused.
+fn told_of(entry: &Entry, verdict: Verdict, expiration: Option<u64>, now: Now) -> Option<Watcher> {
+    let status = match state_of(verdict) {
+        Stand::Pending | Stand::Waiting => Status::Pending,
+        Stand::Active | Stand::PoliteBlock => Status::Active,
+        Stand::Terminated => return None,
+    };
+    (!entry.own).then(|| Watcher {
+        id: name_of(entry.number),
+        uri: entry.who.as_ref().to_owned(),
+        display_name: None,
+        status,
+        event: entry.event,
+        expiration,
+        duration: u64::try_from(now.wall.duration_since(entry.since).as_secs()).ok(),
+    })
 }
 
 fn all_of(of: u32) -> std::ops::RangeInclusive<View> {

@@ -99,6 +99,7 @@ impl Domain {
         if !keeps {
             return;
         }
+        out.before.extend(self.compositor.take_journal());
         out.records.extend(publications.into_iter().map(|(key, saved)| Record {
             table: Table::Publications,
             key: key.to_string().into_bytes(),

@@ -47,24 +47,27 @@ impl Driver {
     pub(super) fn commit(&mut self) {
         let records = std::mem::take(&mut self.out.records);
         let effects = std::mem::take(&mut self.out.effects);
-        if let Some(effects) = self.held.hold(records, effects) {
+        let before = std::mem::take(&mut self.out.before);
+        if let Some(effects) = self.held.hold(records, before, effects) {
             self.perform(effects);
         }
     }
 
     /// Records are on disk, or are not.
     pub(super) fn kept(&mut self, report: Report) {
+        let mut undone = Vec::new();
         for kept in self.held.take(report) {
             match kept {
-                Kept::Go(Waiting { effects, answers }) => {
+                Kept::Go(Waiting { effects, answers, .. }) => {
                     self.perform(effects);
                     for (ask, answer, _) in answers {
                         // Whoever asked may be gone by now.
                         let _ = ask.send(answer);
                     }
                 }
-                Kept::Failed(Waiting { effects, answers }) => {
+                Kept::Failed(Waiting { effects, answers, before }) => {
                     self.domain.set_refusing(true);
+                    undone.extend(before);
                     let effects = effects.into_iter().map(|effect| self.withdrawn(effect)).collect();
                     self.perform(effects);
                     for (_, _, before) in answers {
@@ -73,6 +76,9 @@ impl Driver {
                     }
                 }
             }
+        }
+        if !undone.is_empty() {
+            self.domain.undo(undone, now());
         }
     }
 

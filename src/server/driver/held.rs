@@ -18,7 +18,7 @@ use crate::{
         domain::Before,
         store::{Batch, Record, Report, Table, Writer},
     },
-    sip::{effect::Effect, time::Instant},
+    sip::{effect::Effect, events::compositor::Before as PublicationBefore, time::Instant},
 };
 
 /// How many bytes may wait for the disk before new work is refused.
@@ -32,6 +32,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pub(super) effects: Vec<Effect>,
+    /// What publications were before.
+    pub(super) before: Vec<PublicationBefore>,
     pub(super) answers: Vec<(oneshot::Sender<Answer>, Answer, Before)>,
 }
 
@@ -105,7 +107,12 @@ impl Held {
     }
 
     /// Sends records to the disk; gives the effects back where nothing has to be waited for.
-    pub(super) fn hold(&mut self, records: Vec<Record>, effects: Vec<Effect>) -> Option<Vec<Effect>> {
+    pub(super) fn hold(
+        &mut self,
+        records: Vec<Record>,
+        before: Vec<PublicationBefore>,
+        effects: Vec<Effect>,
+    ) -> Option<Vec<Effect>> {
         if self.problem.is_some() {
             // Nothing was promised: what would have been was refused.
             self.unwritten.extend(records.into_iter().map(|it| ((it.table, it.key), it.value)));
@@ -119,8 +126,11 @@ impl Held {
         }
         self.effects += effects.len();
         match self.waiting.back_mut().filter(|(n, _)| *n == self.submitted) {
-            Some((_, waiting)) => waiting.effects.extend(effects),
-            None => self.waiting.push_back((self.submitted, Waiting { effects, answers: Vec::new() })),
+            Some((_, waiting)) => {
+                waiting.effects.extend(effects);
+                waiting.before.extend(before);
+            }
+            None => self.waiting.push_back((self.submitted, Waiting { effects, before, answers: Vec::new() })),
         }
         None
     }

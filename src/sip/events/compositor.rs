@@ -6,7 +6,7 @@
 //! ([`accept`](Compositor::accept)). Nothing is changed by a request that is refused (ESC-07).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -22,12 +22,14 @@ use crate::sip::{
 
 mod accepted;
 mod asked;
+mod journal;
 mod saved;
 #[cfg(test)]
 mod tests;
 
 pub use accepted::{Accepted, Change};
 pub use asked::Asked;
+pub use journal::Before;
 pub use saved::SavedState;
 
 pub use crate::sip::refusal::Refusal;
@@ -93,7 +95,7 @@ pub struct Compositor {
     config: CompositorConfig,
     slab: Slab<Kept>,
     by_tag: HashMap<Token, u32>,
-    keys: HashSet<PublicationKey>,
+    keys: HashMap<PublicationKey, u32>,
     resources: HashMap<Box<str>, Resource>,
     /// Those of which nothing stands, but whose pace still counts, and until when.
     idle: BTreeSet<(Instant, Box<str>)>,
@@ -101,6 +103,8 @@ pub struct Compositor {
     arrivals: u64,
     /// What is to be written down: publications by their keys, with their places while they stand.
     unsaved: BTreeMap<PublicationKey, Option<u32>>,
+    /// What was there before each change, if somebody wants to know.
+    journal: Option<Vec<Before>>,
 }
 
 impl Compositor {
@@ -110,12 +114,13 @@ impl Compositor {
             config,
             slab: Slab::default(),
             by_tag: HashMap::new(),
-            keys: HashSet::new(),
+            keys: HashMap::new(),
             resources: HashMap::new(),
             idle: BTreeSet::new(),
             timers: Timers::default(),
             arrivals: 0,
             unsaved: BTreeMap::new(),
+            journal: None,
         }
     }
 
@@ -174,7 +179,7 @@ impl Compositor {
         self.resources.entry(kept.resource.clone()).or_default();
         let id = self.slab.insert(kept);
         self.by_tag.insert(etag, id);
-        self.keys.insert(key);
+        self.keys.insert(key, id);
         self.unsaved.insert(key, Some(id));
         if let Some(kept) = self.slab.get_mut(id) {
             self.timers.set(&mut kept.timer, id, at);

@@ -69,13 +69,16 @@ impl Compositor {
                 body,
                 timer: None,
             };
+            self.note(key, resource);
             let id = self.insert(kept);
             self.number(id, now);
             return Ok(said(key, Change::Stored));
         };
         let gone = || Refusal::plain(412);
         self.find(tag, resource, now).ok_or_else(gone)?;
+        let key = self.slab.get(id).ok_or_else(gone)?.key;
         if *expires == 0 {
+            self.note(key, resource);
             let key = self.remove(id, now).ok_or_else(gone)?.key;
             return Ok(said(key, Change::Removed));
         }
@@ -83,8 +86,8 @@ impl Compositor {
         if changes {
             self.has_room(resource, false, now)?;
         }
+        self.note(key, resource);
         let kept = self.slab.get_mut(id).ok_or_else(gone)?;
-        let key = kept.key;
         (kept.etag, kept.expires_at) = (etag, now + seconds(*expires));
         self.timers.set(&mut kept.timer, id, kept.expires_at);
         if changes {

@@ -50,7 +50,7 @@ impl Compositor {
         let SavedState { resource, key, etag, ends_at, arrival, changed_at, body } = saved;
         let left = Duration::try_from(ends_at.duration_since(wall)).unwrap_or_default();
         let (Some(key), Some(etag)) = (Token::parse(&key), Token::parse(&etag)) else { return false };
-        let is_known = self.keys.contains(&key) || self.by_tag.contains_key(&etag);
+        let is_known = self.keys.contains_key(&key) || self.by_tag.contains_key(&etag);
         if left.is_zero() || is_known || self.is_full(&resource, now) {
             return false;
         }

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use rand::{SeedableRng as _, rngs::StdRng};
 
 use super::*;
@@ -283,4 +285,25 @@ fn esc_13_no_more_is_restored_than_there_is_room_for_and_nothing_twice() {
     // It is free again with the publication that had it.
     after.put(&saved[0].resource, Some(&saved[0].etag), 0, "").unwrap();
     assert!(after.compositor.restore(saved[0].clone(), now, wall));
+}
+
+#[test]
+fn esc_07_what_cannot_be_kept_is_undone_the_last_change_first() {
+    let mut bench = Bench::new();
+    bench.compositor = bench.compositor.with_journal();
+    let first = bench.put(ALICE, None, 3600, "one").unwrap();
+    bench.compositor.take_journal();
+    let second = bench.put(ALICE, Some(&first.etag), 3600, "two").unwrap();
+    bench.put(ALICE, Some(&second.etag), 0, "").unwrap();
+    bench.put(ALICE, None, 3600, "another").unwrap();
+    let journal = bench.compositor.take_journal();
+    assert_eq!(journal.len(), 3);
+    let now = bench.now();
+    for before in journal.into_iter().rev() {
+        assert_eq!(before.resource(), ALICE);
+        bench.compositor.undo(before, now);
+    }
+    assert_eq!(bench.bodies(ALICE), ["one"]);
+    assert_eq!(bench.put(ALICE, Some(&second.etag), 3600, "").unwrap_err().code, 412);
+    assert_eq!(bench.put(ALICE, Some(&first.etag), 3600, "").unwrap().key, first.key);
 }
