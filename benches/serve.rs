@@ -56,12 +56,13 @@ impl Site {
         };
         let config = DomainConfig {
             domains: vec!["example.test".into()],
+            open: true,
             locals: vec![SERVER.parse().unwrap()],
             tls: Vec::new(),
             timing: Timing::default(),
             min_expires: 60,
             max_expires: 7200,
-            default: Action::Allow,
+            default: Some(Action::Allow),
             hide_unknown: false,
             auth_min: Hash::Md5,
             legacy: false,

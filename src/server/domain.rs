@@ -32,7 +32,7 @@ use super::accounts::{Accounts, Guards};
 use crate::{
     presence::{
         core::{Input, Now, PRESENCE},
-        policy::Policy,
+        policy::{Action, Policy},
     },
     sip::{
         codec::Head,
@@ -84,6 +84,8 @@ pub struct Domain {
     edges: Timers<u32>,
     /// The policy of whoever keeps no rules here.
     default: Arc<Policy>,
+    /// The same in an open domain.
+    default_open: Arc<Policy>,
     /// Those of whom perhaps nothing is known any more.
     looked_at: Vec<u32>,
     /// Nothing can be kept.
@@ -132,8 +134,11 @@ impl Domain {
             max_of_one: limits.of_one_presentity,
             max_in_all: limits.bindings,
         };
-        let mut default = Policy::new(config.default);
-        default.hide_unknown = config.hide_unknown;
+        let default = |action: Action| {
+            let mut policy = Policy::new(config.default.unwrap_or(action));
+            policy.hide_unknown = config.hide_unknown;
+            Arc::new(policy)
+        };
         Self {
             endpoint: Endpoint::new(endpoint, rng),
             notifier: Notifier::new(notifier),
@@ -147,7 +152,8 @@ impl Domain {
             entries: HashMap::new(),
             documents: Kept::default(),
             edges: Timers::default(),
-            default: default.into(),
+            default: default(Action::Ask),
+            default_open: default(Action::Allow),
             looked_at: Vec::new(),
             refusing: false,
             tally: Tally::default(),
@@ -238,9 +244,17 @@ impl Domain {
         served.into_iter().chain(kept).chain([self.endpoint.deadline()]).flatten().min()
     }
 
-    /// Puts other accounts in force.
-    pub fn set_accounts(&mut self, accounts: Arc<Accounts>) {
+    /// Puts other accounts in force; in a domain that is open no longer, or is now, whoever watches is judged anew.
+    pub fn set_accounts(&mut self, accounts: Arc<Accounts>, now: Now) {
+        let open = |domain: &Self| domain.config.domains.iter().map(|it| domain.is_open(it)).collect::<Vec<_>>();
+        let before = open(self);
         self.accounts = accounts;
+        if open(self) != before {
+            let all: Vec<u32> = self.presentities.iter().map(|(of, _)| of).collect();
+            for of in all {
+                self.judge_all(of, now);
+            }
+        }
     }
 
     /// From now on nothing can be kept, or it can again: meanwhile whatever would have to be is answered 503.

@@ -264,7 +264,7 @@ impl Driver {
                     info!(accounts = in_force.accounts.len(), "other accounts are in force");
                 }
                 self.facts.accounts_problem = in_force.problem;
-                self.domain.set_accounts(in_force.accounts);
+                self.domain.set_accounts(in_force.accounts, now);
             }
             Wake::Command(Some(Command::Status(reply))) => {
                 // Whoever asked may be gone by now.

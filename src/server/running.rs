@@ -31,7 +31,7 @@ use crate::{
         stream::TcpListener,
         tls::{OwnKey, Tls},
     },
-    presence::{core::Now, policy::Action},
+    presence::core::Now,
 };
 
 /// How many requests for documents may wait.
@@ -84,15 +84,16 @@ impl Server {
             None => (None, Vec::new(), false),
         };
         let now = Now { at: Clock::now(), wall: Timestamp::now() };
-        let default = config.default.unwrap_or(if open.is_empty() { Action::Ask } else { Action::Allow });
         let domain_config = DomainConfig {
             domains: domains.clone(),
+            // Also once the last account is taken away: other machines could be anybody.
+            open: config.listen.iter().all(IpAddr::is_loopback),
             locals: listeners.addresses().collect(),
             tls: listeners.tls_addresses().collect(),
             timing: config.timing,
             min_expires: config.min_expires,
             max_expires: crate::sip::events::MAX_EXPIRES,
-            default,
+            default: config.default,
             hide_unknown: config.hide_unknown,
             auth_min: config.auth_min,
             legacy: config.legacy,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn with(limits: Limits) -> Site {
-    Site::with(DomainConfig { default: Action::Allow, limits, ..config() })
+    Site::with(DomainConfig { default: Some(Action::Allow), limits, ..config() })
 }
 
 #[test]

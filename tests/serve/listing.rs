@@ -59,7 +59,10 @@ impl Site {
 }
 
 fn open_config() -> sippresence::server::domain::DomainConfig {
-    sippresence::server::domain::DomainConfig { default: sippresence::presence::policy::Action::Allow, ..config() }
+    sippresence::server::domain::DomainConfig {
+        default: Some(sippresence::presence::policy::Action::Allow),
+        ..config()
+    }
 }
 
 #[test]
@@ -241,7 +244,7 @@ fn a_list_that_is_left_leaves_nothing_behind() {
 #[test]
 fn a_long_list_is_told_in_portions_that_fit() {
     let mut site = Site::open();
-    site.domain.set_accounts(std::sync::Arc::default());
+    site.domain.set_accounts(std::sync::Arc::default(), crate::world::moment(std::time::Duration::ZERO));
     let users: Vec<String> = (0..300).map(|n| format!("u{n}")).collect();
     let users: Vec<&str> = users.iter().map(String::as_str).collect();
     for user in &users {

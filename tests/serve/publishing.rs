@@ -60,10 +60,20 @@ fn esc_02_only_the_owner_publishes_once_he_has_proven_who_he_is() {
 fn esc_02_whoever_is_taken_at_his_word_is_still_but_himself() {
     let accounts = std::sync::Arc::default();
     let mut site = Site::new();
-    site.domain.set_accounts(accounts);
+    site.domain.set_accounts(accounts, crate::world::moment(std::time::Duration::ZERO));
     assert_eq!(site.publish("erin", "", &open("erin", "nobody has an account")).code(), Some(200));
     let answer = site.ask("PUBLISH", "bob", "sip:erin@example.test", "Event: presence\n", "");
     assert_eq!(answer.code(), Some(403));
+}
+
+#[test]
+fn sec_02_where_other_machines_are_served_nobody_is_taken_at_his_word_though_nobody_has_an_account() {
+    let mut site = Site::with(sippresence::server::domain::DomainConfig { open: false, ..crate::site::config() });
+    site.domain.set_accounts(std::sync::Arc::default(), crate::world::moment(std::time::Duration::ZERO));
+    let answer =
+        site.send(place("erin"), &text("erin", "PUBLISH", "sip:erin@example.test", "Event: presence\n")).remove(0);
+    assert_eq!(answer.code(), Some(401));
+    assert_eq!(site.publish("alice", "", &open("alice", "x")).code(), Some(401), "her account is gone");
 }
 
 #[test]

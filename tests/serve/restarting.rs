@@ -8,7 +8,10 @@ use crate::{
 };
 
 fn open_config() -> sippresence::server::domain::DomainConfig {
-    sippresence::server::domain::DomainConfig { default: sippresence::presence::policy::Action::Allow, ..config() }
+    sippresence::server::domain::DomainConfig {
+        default: Some(sippresence::presence::policy::Action::Allow),
+        ..config()
+    }
 }
 
 #[test]

@@ -49,12 +49,13 @@ pub struct Site {
 pub fn config() -> DomainConfig {
     DomainConfig {
         domains: vec![DOMAIN.into()],
+        open: true,
         locals: vec![SERVER.parse().unwrap()],
         tls: Vec::new(),
         timing: Timing::default(),
         min_expires: 60,
         max_expires: 7200,
-        default: Action::Ask,
+        default: Some(Action::Ask),
         hide_unknown: false,
         auth_min: Hash::Md5,
         legacy: false,
@@ -110,7 +111,7 @@ impl Site {
 
     /// Everybody may watch everybody.
     pub fn open() -> Self {
-        Self::with(DomainConfig { default: Action::Allow, ..config() })
+        Self::with(DomainConfig { default: Some(Action::Allow), ..config() })
     }
 
     pub fn with(config: DomainConfig) -> Self {

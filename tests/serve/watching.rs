@@ -113,7 +113,7 @@ fn pol_02_four_watchers_get_four_answers() {
 
 #[test]
 fn pol_03_who_is_hidden_from_sees_what_is_seen_of_somebody_who_is_not_there() {
-    let mut site = Site::with(DomainConfig { default: Action::Allow, ..config() });
+    let mut site = Site::with(DomainConfig { default: Some(Action::Allow), ..config() });
     site.put("alice", &open("alice", "in town"));
     site.put_lists("alice", &[("carol", "polite-block")]);
     site.subscribe("carol", "alice");
@@ -187,4 +187,19 @@ fn sec_02_strangers_are_kept_nowhere_before_they_have_answered() {
     assert_eq!(site.disk.len(), 0);
     site.pass(secs(60));
     assert_eq!(site.domain.sizes().subscriptions, (0, 0));
+}
+
+#[test]
+fn the_first_account_closes_a_domain_to_those_who_watch_already() {
+    let mut site = Site::with(DomainConfig { default: None, ..config() });
+    site.domain.set_accounts(std::sync::Arc::default(), crate::world::moment(site.time()));
+    site.put("alice", &open("alice", "in town"));
+    site.subscribe("bob", "alice");
+    let told = site.told("bob");
+    assert!(told.last().unwrap().body().contains("in town"), "nobody has an account: everybody sees everybody");
+    site.pass(secs(10));
+    site.domain.set_accounts(crate::site::accounts(), crate::world::moment(site.time()));
+    site.pass(secs(1));
+    let told = site.one("bob");
+    assert!(told.header("Subscription-State").starts_with("pending") && told.body().is_empty(), "{told:?}");
 }

@@ -43,10 +43,12 @@ impl Default for Limits {
 
 /// What a domain is told once.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct DomainConfig {
-    /// The domains that are served, in lower case. One in which nobody has an account is open: everybody is taken at his
-    /// word there.
+    /// The domains that are served, in lower case.
     pub domains: Vec<Box<str>>,
+    /// Whether one in which nobody has an account is open: everybody is taken at his word there. Else nobody gets in.
+    pub open: bool,
     /// Our sockets; each has UDP and TCP.
     pub locals: Vec<SocketAddr>,
     /// Those at which we take connections under TLS.
@@ -57,8 +59,9 @@ pub struct DomainConfig {
     pub min_expires: u32,
     /// The longest publication or binding, in seconds.
     pub max_expires: u32,
-    /// What watchers get of whom no rule of a presentity says anything.
-    pub default: Action,
+    /// What watchers get of whom no rule of a presentity says anything; without it they are allowed in an open domain, and
+    /// asked about in others.
+    pub default: Option<Action>,
     /// Whether whoever asks for somebody who has no account gets the answer of one who is blocked (POL-14).
     pub hide_unknown: bool,
     /// The weakest hash by which somebody may prove who it is.

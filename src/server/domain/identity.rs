@@ -36,7 +36,7 @@ pub(super) struct Asker {
 impl Domain {
     /// Returns whether everybody is taken at his word who says that he is of a domain.
     pub(super) fn is_open(&self, domain: &str) -> bool {
-        !self.accounts.domains().any(|known| known == domain)
+        self.config.open && !self.accounts.domains().any(|known| known == domain)
     }
 
     /// Returns whether there is such a user of ours; in an open domain there is everybody.

@@ -22,13 +22,20 @@ use crate::{
 pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 impl Domain {
+    /// Returns the policy of somebody who keeps no rules here.
+    fn default_of(&self, of: u32) -> Arc<Policy> {
+        let domain = self.presentities.get(of).and_then(|presentity| presentity.uri.rsplit_once('@'));
+        let is_open = domain.is_some_and(|(_, domain)| self.is_open(domain));
+        Arc::clone(if is_open { &self.default_open } else { &self.default })
+    }
+
     /// Puts the rules that somebody keeps here in force; every live subscription is judged by them at once (XCP-12).
     pub(super) fn set_rules(&mut self, of: u32, document: Option<&[u8]>, now: Now) {
-        let zone = TimeZone::UTC;
+        let (zone, default) = (TimeZone::UTC, self.default_of(of));
         // What was put was read before; what cannot be read grants nothing to anybody who was not let in by name.
         let policy = document.map(|document| {
             pres_rules::read(document, &zone)
-                .map_or_else(|_| Policy::clone(&self.default), |read| read.in_force(self.config.default, &zone))
+                .map_or_else(|_| Policy::clone(&default), |read| read.in_force(default.default, &zone))
         });
         let Some(presentity) = self.presentities.get_mut(of) else { return };
         presentity.policy = policy.map(Arc::new);
@@ -38,7 +45,7 @@ impl Domain {
 
     /// Says what a watcher gets now.
     pub(super) fn judge(&mut self, entry: &mut Entry, now: Now) -> Verdict {
-        let default = Arc::clone(&self.default);
+        let default = self.default_of(entry.of);
         let Some(presentity) = self.presentities.get_mut(entry.of) else { return Verdict::Refuse(404) };
         if entry.own {
             // By the digest of whom it is about.
@@ -84,7 +91,7 @@ impl Domain {
             }
         }
         self.judge_members(of, now);
-        let default = Arc::clone(&self.default);
+        let default = self.default_of(of);
         let Self { presentities, notifier, informing, listing, .. } = self;
         let Some(presentity) = presentities.get_mut(of) else { return };
         let policy = presentity.policy.as_deref().unwrap_or(&default);
@@ -99,7 +106,7 @@ impl Domain {
 
     /// Takes note of whom somebody hides from, and since when.
     fn hide(&mut self, of: u32, now: Now) {
-        let default = Arc::clone(&self.default);
+        let default = self.default_of(of);
         let Self { presentities, entries, .. } = self;
         let Some(presentity) = presentities.get_mut(of) else { return };
         let ours = presentity.watchers.iter().filter_map(|id| entries.get(id));
