@@ -112,7 +112,7 @@ enum Wake {
     Accepted(tokio::net::TcpStream, Transport),
     Stream(StreamEvent),
     Answer(QueryId, Result<Answer, String>),
-    Kept(Option<Report>),
+    Kept(Report),
     Document(Ask),
     Scrape(Ask),
     Accounts,
@@ -161,7 +161,7 @@ impl Driver {
             let wake = match self.wait().await {
                 Ok(wake) => wake,
                 Err(error) => {
-                    warn!(%error, "the network is unusable");
+                    warn!(%error, "it cannot go on");
                     break None;
                 }
             };
@@ -222,7 +222,9 @@ impl Driver {
             Some(event) = self.stream_events.recv() => Ok(Wake::Stream(event)),
             (stream, by) = self.listeners.accept() => Ok(Wake::Accepted(stream, by)),
             Some((query, answer)) = self.answers.recv() => Ok(Wake::Answer(query, answer)),
-            report = self.held.next_report(), if self.held.keeps() => Ok(Wake::Kept(report)),
+            report = self.held.next_report(), if self.held.keeps() => {
+                report.map(Wake::Kept).ok_or_else(|| io::Error::other("what keeps records has ended"))
+            }
             Some(ask) = self.asks.recv() => Ok(Wake::Document(ask)),
             Some(ask) = self.scrapes.recv() => Ok(Wake::Scrape(ask)),
             Ok(()) = self.accounts.changed() => Ok(Wake::Accounts),
@@ -250,8 +252,7 @@ impl Driver {
             Wake::Accepted(stream, by) => self.accept(stream, by),
             Wake::Stream(event) => self.stream(&event, now),
             Wake::Answer(query, answer) => self.domain.handle(Input::Resolved { query, answer }, now, &mut self.out),
-            Wake::Kept(Some(report)) => self.kept(report),
-            Wake::Kept(None) => warn!("what keeps records has ended"),
+            Wake::Kept(report) => self.kept(report),
             Wake::Document(ask) => self.document(ask, now),
             Wake::Scrape(ask) => {
                 // Whoever asked may be gone by now.

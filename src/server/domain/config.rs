@@ -81,7 +81,7 @@ pub struct Outbox {
     pub effects: Vec<Effect>,
     /// To be kept, all of them together.
     pub records: Vec<Record>,
-    /// What publications were before, to be [put back](Domain::undo) where the records cannot be kept.
+    /// What publications were before, to be [put back](super::Domain::undo) where the records cannot be kept.
     pub before: Vec<PublicationBefore>,
 }
 
