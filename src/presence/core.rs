@@ -68,6 +68,7 @@ pub(crate) use informing::end_of;
 pub use judging::Preview;
 pub use linked::{Link, Linked};
 pub use probing::{Inquiry, Refused};
+pub(crate) use proving::Asker;
 pub(crate) use remembering::{decision_about, instant_of};
 pub use route::{Server, Way};
 pub use saving::{Restored, SavedServing, SavedWatcher};

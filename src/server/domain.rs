@@ -86,6 +86,10 @@ pub struct Domain {
     default: Arc<Policy>,
     /// The same in an open domain.
     default_open: Arc<Policy>,
+    /// Those of whom others wait for a decision than were written down.
+    undecided: Vec<u32>,
+    /// Keys of subscriptions on disk that are over.
+    lost: Vec<Vec<u8>>,
     /// Those of whom perhaps nothing is known any more.
     looked_at: Vec<u32>,
     /// Nothing can be kept.
@@ -154,6 +158,8 @@ impl Domain {
             edges: Timers::default(),
             default: default(Action::Ask),
             default_open: default(Action::Allow),
+            undecided: Vec::new(),
+            lost: Vec::new(),
             looked_at: Vec::new(),
             refusing: false,
             tally: Tally::default(),
@@ -390,6 +396,11 @@ impl Domain {
             }
         });
     }
+}
+
+/// Returns the domain of a resource.
+fn domain_of(resource: &str) -> &str {
+    resource.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
 /// The refusal of somebody who may come again.

@@ -74,25 +74,25 @@ pub(super) struct Proving {
 
 /// Who asks.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(crate) struct Asker {
     /// In the form in which rules name it.
-    pub(super) who: String,
+    pub(crate) who: String,
     /// The host of that.
-    pub(super) host: Result<IpAddr, String>,
+    pub(crate) host: Result<IpAddr, String>,
     /// Whether that is proven.
-    pub(super) verified: bool,
+    pub(crate) verified: bool,
     /// Whether its address is by that as well (SEC-01).
-    pub(super) reached: bool,
+    pub(crate) reached: bool,
 }
 
 impl Asker {
     /// Makes somebody of whom nothing is known but what it says.
-    pub(super) fn claims(from: &UriRef<'_>) -> Self {
+    pub(crate) fn claims(from: &UriRef<'_>) -> Self {
         Self { who: canonical(&from.aor()), host: host_of(from), verified: false, reached: false }
     }
 
     /// Makes whoever does not say who it is (AUT-19).
-    fn nobody() -> Self {
+    pub(crate) fn nobody() -> Self {
         Self { who: ANONYMOUS.to_owned(), host: Err("anonymous.invalid".to_owned()), verified: false, reached: false }
     }
 }

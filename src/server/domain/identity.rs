@@ -3,12 +3,10 @@
 //! Whoever says that it is somebody of ours proves it; a domain in which nobody has an account takes everybody at his word.
 //! Others are taken for what they claim, and rules that let somebody in know the difference (POL-19).
 
-use std::net::IpAddr;
-
-use super::{Arrived, Domain, Outbox};
+use super::{Arrived, Domain, Outbox, domain_of};
 use crate::{
     presence::{
-        core::{Now, host_of},
+        core::{Asker, Now},
         policy::{canonical, is_anonymous},
     },
     server::accounts::Name as Account,
@@ -19,19 +17,6 @@ use crate::{
         uri::{UriRef, unescape_user},
     },
 };
-
-/// Who asks.
-#[derive(Debug)]
-pub(super) struct Asker {
-    /// In the form in which rules name it.
-    pub(super) who: String,
-    /// The host of that.
-    pub(super) host: Result<IpAddr, String>,
-    /// Whether that is proven.
-    pub(super) verified: bool,
-    /// Whether its address is by that as well (SEC-01).
-    pub(super) reached: bool,
-}
 
 impl Domain {
     /// Returns whether everybody is taken at his word who says that he is of a domain.
@@ -63,8 +48,8 @@ impl Domain {
         };
         let own = self.resource_of(&from.uri);
         let who = own.as_deref().map_or_else(|| canonical(&from.uri.aor()), str::to_owned);
-        let asker = Asker { who, host: host_of(&from.uri), verified: false, reached: false };
-        let of = own.as_deref().and_then(|own| own.rsplit_once('@')).map(|(_, domain)| domain.to_owned());
+        let asker = Asker { who, ..Asker::claims(&from.uri) };
+        let of = own.as_deref().map(|own| domain_of(own).to_owned());
         if of.as_deref().is_some_and(|of| self.is_open(of)) {
             // This machine's own addresses are nobody else's to write on a packet.
             let reached = arrived.flow.remote.ip().is_loopback();
@@ -76,7 +61,7 @@ impl Domain {
             guard.is_answered(message)
         };
         if of.is_none() && (!shows || self.is_open(&realm)) {
-            return Some(if is_anonymous(&asker.who) { nobody() } else { asker });
+            return Some(if is_anonymous(&asker.who) { Asker::nobody() } else { asker });
         }
         let user = self.prove(arrived, &realm, now, out)?;
         let proven = Account::new(&user, &realm).map(|name| name.address()).unwrap_or_default();
@@ -85,7 +70,7 @@ impl Domain {
         }
         if own.is_none() && is_anonymous(&asker.who) {
             // Known to us, and to be known to nobody else (RFC 3323 §4.1).
-            return Some(Asker { reached: true, ..nobody() });
+            return Some(Asker { reached: true, ..Asker::nobody() });
         }
         self.refuse(arrived, &Refusal::plain(403), now, out);
         None
@@ -122,15 +107,5 @@ impl Domain {
         };
         self.refuse(arrived, &refusal, now, out);
         None
-    }
-}
-
-/// Whoever does not say who it is.
-fn nobody() -> Asker {
-    Asker {
-        who: "sip:anonymous@anonymous.invalid".to_owned(),
-        host: Err("anonymous.invalid".to_owned()),
-        verified: false,
-        reached: false,
     }
 }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::{Arrived, Domain, NOTIFY_RATE, Outbox, Step, listing::Listing, presentity::Presentity, subscribing::Entry};
+use super::{
+    Arrived, Domain, NOTIFY_RATE, Outbox, Step, domain_of, listing::Listing, presentity::Presentity, subscribing::Entry,
+};
 use crate::{
     presence::{
         core::{Now, WATCHER_INFO, end_of, state_of},
@@ -37,10 +39,6 @@ pub(super) struct Informing {
     numbers: u64,
     /// Those of whom the list of watchers is another.
     pub(super) news: Vec<u32>,
-    /// Those of whom others are waiting for a decision than were written down.
-    pub(super) waits: Vec<u32>,
-    /// Keys of subscriptions that did not go on at a start.
-    pub(super) lost: Vec<Vec<u8>>,
 }
 
 impl Informing {
@@ -57,17 +55,7 @@ impl Informing {
             user: User::WatcherInfo,
         };
         let (told, by_served, looks) = (BTreeMap::new(), HashMap::new(), HashSet::new());
-        Self {
-            notifier: Notifier::new(config),
-            told,
-            by_served,
-            looks,
-            views: 0,
-            numbers: 0,
-            news: Vec::new(),
-            waits: Vec::new(),
-            lost: Vec::new(),
-        }
+        Self { notifier: Notifier::new(config), told, by_served, looks, views: 0, numbers: 0, news: Vec::new() }
     }
 
     /// Draws what names a watcher's subscription in documents.
@@ -116,8 +104,7 @@ impl Domain {
                 let Some(resource) = self.resource_of(&initial.target) else {
                     return self.refuse(arrived, &Refusal::plain(404), now, out);
                 };
-                let domain = resource.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
-                let Some(asker) = self.identify(arrived, &domain, now, out) else { return };
+                let Some(asker) = self.identify(arrived, domain_of(&resource), now, out) else { return };
                 // WIN-02: of itself alone.
                 if !asker.verified || *asker.who != *resource {
                     return self.refuse(arrived, &Refusal::plain(403), now, out);

@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::{
-    Domain,
+    Domain, domain_of,
     subscribing::{Entry, log},
 };
 use crate::{
@@ -24,8 +24,7 @@ pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_hours(1);
 impl Domain {
     /// Returns the policy of somebody who keeps no rules here.
     fn default_of(&self, of: u32) -> Arc<Policy> {
-        let domain = self.presentities.get(of).and_then(|presentity| presentity.uri.rsplit_once('@'));
-        let is_open = domain.is_some_and(|(_, domain)| self.is_open(domain));
+        let is_open = self.presentities.get(of).is_some_and(|presentity| self.is_open(domain_of(&presentity.uri)));
         Arc::clone(if is_open { &self.default_open } else { &self.default })
     }
 
@@ -101,7 +100,7 @@ impl Domain {
         presentity.views.retain(|view| notifier.is_seen(view) || listing.shows(view));
         presentity.is_news = true;
         informing.news.push(of);
-        informing.waits.push(of);
+        self.undecided.push(of);
     }
 
     /// Takes note of whom somebody hides from, and since when.

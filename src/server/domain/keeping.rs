@@ -97,6 +97,8 @@ impl Domain {
         let informed: Vec<_> = self.informing.notifier.take_changes(now.at, now.wall).collect();
         let listed: Vec<_> = self.listing.notifier.take_changes(now.at, now.wall).collect();
         if !keeps {
+            self.undecided.clear();
+            self.lost.clear();
             return;
         }
         out.before.extend(self.compositor.take_journal());
@@ -137,14 +139,14 @@ impl Domain {
             let value = kept.and_then(|(id, subscription)| self.saved_list(id, subscription, now));
             out.records.push(watch_record(tag, value));
         }
-        let lost = std::mem::take(&mut self.informing.lost);
+        let lost = std::mem::take(&mut self.lost);
         out.records.extend(lost.into_iter().map(|key| Record { table: Table::Subscriptions, key, value: None }));
         self.keep_histories(out);
     }
 
     /// Who waits for a decision is written down by presentity.
     fn keep_histories(&mut self, out: &mut Outbox) {
-        for of in std::mem::take(&mut self.informing.waits) {
+        for of in std::mem::take(&mut self.undecided) {
             let Some(presentity) = self.presentities.get_mut(of) else { continue };
             if !presentity.history.take_unsaved() {
                 continue;
@@ -256,8 +258,9 @@ impl Domain {
             let outcome = serde_json::from_slice(&value)
                 .map_err(|_| NotRestored::Damaged)
                 .and_then(|saved: SavedWatch| self.restore_watch(&saved, crashed, now));
-            if outcome.is_err() {
-                self.informing.lost.push(key);
+            // What knows us elsewhere may find us there again, at another start.
+            if matches!(outcome, Err(NotRestored::Expired | NotRestored::Damaged)) {
+                self.lost.push(key);
             }
             match outcome {
                 Ok(()) => restored.subscriptions += 1,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Arrived, Domain, Outbox, later};
+use super::{Arrived, Domain, Outbox, domain_of, later};
 use crate::{
     presence::{
         core::{Now, PRESENCE},
@@ -32,8 +32,7 @@ impl Domain {
         if message.event()?.is_none_or(|event| event.package != PRESENCE.name) {
             return Err(Refusal { code: 489, header: Some((Name::AllowEvents, ALLOW_EVENTS.into())) });
         }
-        let domain = resource.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
-        let Some(who) = self.identify(arrived, &domain, now, out) else { return Ok(()) };
+        let Some(who) = self.identify(arrived, domain_of(&resource), now, out) else { return Ok(()) };
         if !who.verified || *who.who != *resource {
             return Err(Refusal::plain(403));
         }

@@ -1,6 +1,6 @@
 //! REGISTER: where somebody is reached (RFC 3261 §10.3; ESC-16).
 
-use super::{Arrived, Domain, Outbox, later};
+use super::{Arrived, Domain, Outbox, domain_of, later};
 use crate::{
     presence::core::Now,
     sip::{events::compositor::Refusal, header::Name},
@@ -17,8 +17,7 @@ impl Domain {
     fn register(&mut self, arrived: Arrived<'_, '_>, now: Now, out: &mut Outbox) -> Result<(), Refusal> {
         let message = arrived.message;
         let resource = self.resource_of(&message.to()?.uri).ok_or_else(|| Refusal::plain(404))?;
-        let domain = resource.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
-        let Some(asker) = self.identify(arrived, &domain, now, out) else { return Ok(()) };
+        let Some(asker) = self.identify(arrived, domain_of(&resource), now, out) else { return Ok(()) };
         if !asker.verified || *asker.who != *resource {
             return Err(Refusal::plain(403));
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tracing::{debug, info};
 
-use super::{Arrived, Domain, Outbox, Step, identity::Asker, later};
+use super::{Arrived, Domain, Outbox, Step, domain_of, later};
 use crate::{
     presence::{
-        core::{Now, WATCHER_INFO, grade, host_of, state_of, state_word},
+        core::{Asker, Now, WATCHER_INFO, grade, host_of, state_of, state_word},
         event::{Via, WatcherGrade},
         history::{Person, Stand},
         text::visible,
@@ -74,8 +74,7 @@ impl Domain {
                 let Some(resource) = self.resource_of(&initial.target) else {
                     return self.refuse(arrived, &Refusal::plain(404), now, out);
                 };
-                let domain = resource.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
-                let Some(asker) = self.identify(arrived, &domain, now, out) else { return };
+                let Some(asker) = self.identify(arrived, domain_of(&resource), now, out) else { return };
                 if !self.exists(&resource) {
                     let code = if self.config.hide_unknown { 403 } else { 404 };
                     return self.refuse(arrived, &Refusal::plain(code), now, out);
@@ -137,7 +136,7 @@ impl Domain {
             presentity.watchers.insert(id);
             if proven && !entry.own {
                 if presentity.history.forget(&entry.who) {
-                    self.informing.waits.push(entry.of);
+                    self.undecided.push(entry.of);
                 }
                 presentity.is_news = true;
                 self.informing.news.push(entry.of);
@@ -173,7 +172,7 @@ impl Domain {
         self.notifier.promote(id, verdict, now.at);
         if let Some(presentity) = self.presentities.get_mut(of).filter(|_| !own) {
             if presentity.history.forget(&who) {
-                self.informing.waits.push(of);
+                self.undecided.push(of);
             }
             presentity.is_news = true;
             self.informing.news.push(of);
@@ -197,7 +196,7 @@ impl Domain {
                 let Some(presentity) = self.presentities.get_mut(entry.of) else { return };
                 let person = Person::new(&entry.who, Via::Direct, entry.grade, Stand::Pending, &entry.rule, now.wall);
                 let key = person.key();
-                self.informing.waits.push(entry.of);
+                self.undecided.push(entry.of);
                 presentity.history.came(person);
                 presentity.history.left(&key, now.wall);
             }

@@ -7,7 +7,7 @@ use crate::{
     presence::{core::Now, event::WatcherGrade, lists},
     server::{
         accounts::Name as Account,
-        domain::{Arrived, Outbox, Step},
+        domain::{Arrived, Outbox, Step, domain_of},
         xcap::{Place, Usage},
     },
     sip::{
@@ -62,8 +62,7 @@ impl Domain {
             let refusal = Refusal { code: 421, header: Some((Name::Require, EVENT_LIST.to_owned())) };
             return self.refuse(arrived, &refusal, now, out);
         }
-        let domain = resource.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
-        let Some(asker) = self.identify(arrived, &domain, now, out) else { return };
+        let Some(asker) = self.identify(arrived, domain_of(&resource), now, out) else { return };
         if !asker.verified {
             return self.refuse(arrived, &Refusal::plain(403), now, out);
         }

@@ -3,15 +3,12 @@
 use super::{Domain, List, Member, Source, view_of};
 use crate::{
     presence::{
-        core::Now,
+        core::{Asker, Now},
         event::WatcherGrade,
         lists::{self, ListError},
         winfo,
     },
-    server::{
-        accounts::Name as Account,
-        domain::{identity::Asker, subscribing::Entry},
-    },
+    server::{accounts::Name as Account, domain::subscribing::Entry},
     sip::{events::notifier::Verdict, uri::UriRef},
 };
 
