@@ -256,7 +256,7 @@ impl Driver {
             Wake::Document(ask) => self.document(ask, now),
             Wake::Scrape(ask) => {
                 // Whoever asked may be gone by now.
-                let _ = ask.answer.send(metrics::answer(&ask.request, &self.status(now)));
+                let _ = ask.answer.send(metrics::answer(&ask.request, &self.status()));
             }
             Wake::Accounts => {
                 let in_force = self.accounts.borrow_and_update().clone();
@@ -269,7 +269,7 @@ impl Driver {
             }
             Wake::Command(Some(Command::Status(reply))) => {
                 // Whoever asked may be gone by now.
-                let _ = reply.send(self.status(now));
+                let _ = reply.send(self.status());
             }
             Wake::Pump => return self.domain.pump(PORTION, now, &mut self.out),
             Wake::Time => self.held.retry(now.at),
@@ -312,9 +312,9 @@ impl Driver {
         self.domain.handle(input, now, &mut self.out);
     }
 
-    fn status(&self, now: Now) -> Status {
+    fn status(&self) -> Status {
         let (sizes, tally, dropped) = (self.domain.sizes(), self.domain.tally(), self.domain.dropped());
-        Status::new(&self.facts, (sizes, tally, dropped), self.conns.len(), &self.held.standing(), now)
+        Status::new(&self.facts, (sizes, tally, dropped), self.conns.len(), &self.held.standing())
     }
 }
 

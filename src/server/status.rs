@@ -21,7 +21,7 @@ use super::{
     domain::{Sizes, Tally},
     driver::{Command, Standing},
 };
-use crate::{presence::core::Now, sip::endpoint::Counters};
+use crate::sip::endpoint::Counters;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -110,7 +110,6 @@ impl Status {
         (sizes, tally, dropped): (Sizes, Tally, Counters),
         connections: usize,
         standing: &Standing,
-        _now: Now,
     ) -> Self {
         let (subscriptions, unproven) = sizes.subscriptions;
         let (client_transactions, server_transactions, _) = sizes.transactions;

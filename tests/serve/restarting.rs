@@ -104,3 +104,19 @@ fn whoever_is_told_who_watches_goes_on_with_higher_versions() {
     let told = site.one("alice");
     assert!(told.body().contains("state=\"full\"") && !told.body().contains("version=\"0\""), "{told:?}");
 }
+
+#[test]
+fn a_subscription_that_knows_us_elsewhere_goes_on_once_we_are_there_again() {
+    let mut site = Site::open();
+    site.subscribe("bob", "alice");
+    site.one("bob");
+    let elsewhere = sippresence::server::domain::DomainConfig {
+        locals: vec!["192.0.2.101:5060".parse().unwrap()],
+        ..open_config()
+    };
+    let (site, restored) = site.killed(elsewhere);
+    assert_eq!((restored.elsewhere, restored.subscriptions, site.rows(Table::Subscriptions)), (1, 0, 1));
+    let (mut site, restored) = site.killed(open_config());
+    assert_eq!((restored.elsewhere, restored.subscriptions), (0, 1));
+    site.one("bob");
+}
