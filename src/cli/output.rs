@@ -245,6 +245,12 @@ pub(super) fn ask(words: &str) {
     let _ = write!(io::stderr(), "{words}").and_then(|()| io::stderr().flush());
 }
 
+/// Returns so many of something, in words.
+pub(super) fn count(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
 /// Prints text as it is.
 pub(super) fn print_text(text: &str) -> Exit {
     print(text).map_or_else(Into::into, |()| Exit::Done)

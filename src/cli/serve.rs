@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{
     Context, Exit, Failed,
     args::{Offered, Serve, ServeCommand, ServeRun},
+    output::count,
     watch::Signals,
 };
 use crate::{
@@ -99,7 +100,7 @@ fn introduce(context: &Context, server: &Server) {
         tell(&format!("lists and rules of users: {at}"));
     }
     match &status.store {
-        Some(path) => tell(&format!("kept in {}: {}", path.display(), kept(server.restored()))),
+        Some(path) => tell(&format!("file: {}; {}", path.display(), kept(server.restored()))),
         None => tell("nothing is kept: all of it ends with this process"),
     }
     for domain in server.open() {
@@ -118,14 +119,15 @@ fn introduce(context: &Context, server: &Server) {
 fn kept(restored: Restored) -> String {
     let Restored { publications, subscriptions, bindings, damaged, elsewhere, .. } = restored;
     if (publications, subscriptions, bindings, damaged, elsewhere) == (0, 0, 0, 0, 0) {
-        return "nothing yet".to_owned();
+        return "nothing is kept yet".to_owned();
     }
     let lost = match (damaged, elsewhere) {
         (0, 0) => String::new(),
-        (0, elsewhere) => format!("; {elsewhere} subscriptions were made at another address"),
-        (damaged, _) => format!("; {damaged} records cannot be read"),
+        (0, elsewhere) => format!("; {} know us at another address", count(elsewhere, "subscription")),
+        (damaged, _) => format!("; {} cannot be read", count(damaged, "record")),
     };
-    format!("{publications} publications, {subscriptions} subscriptions and {bindings} registrations go on{lost}")
+    let (publications, subscriptions) = (count(publications, "publication"), count(subscriptions, "subscription"));
+    format!("kept so far: {publications}, {subscriptions}, {}{lost}", count(bindings, "registration"))
 }
 
 impl From<ServeError> for Failed {

@@ -128,7 +128,7 @@ fn a_server_goes_on_where_the_last_one_was_and_there_is_one_at_a_time() {
     let status = server.status();
     assert_eq!((&status["publications"], &status["subscriptions"]), (&1.into(), &1.into()), "{status}");
     let words = home.run(&["serve", "status"]).out;
-    assert!(words.contains("1 publications") && words.contains("serves     example.test\n"), "{words}");
+    assert!(words.contains("1 publication;") && words.contains("serves     example.test\n"), "{words}");
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("example.test is open: nobody has an account"), "{said}");
@@ -139,7 +139,7 @@ fn a_server_goes_on_where_the_last_one_was_and_there_is_one_at_a_time() {
     let status = server.status();
     assert_eq!((&status["publications"], &status["subscriptions"]), (&1.into(), &1.into()), "{status}");
     let (_, said) = server.end();
-    assert!(said.contains("1 publications, 1 subscriptions and 0 registrations go on"), "{said}");
+    assert!(said.contains("kept so far: 1 publication, 1 subscription, 0 registrations"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What kind of document a server shows of us.
 
-use super::Found;
+use super::{super::output::count, Found};
 use crate::presence::pidf::{self, Document};
 
 /// Names the dialect of a document.
@@ -44,11 +44,6 @@ fn words(document: &Document) -> String {
         parts.push("it does not say whom it is about".to_owned());
     }
     parts.join(", ")
-}
-
-fn count(count: usize, what: &str) -> String {
-    let end = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{end}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! `serve status`: how the server that runs here does.
 
-use super::super::{Context, Exit, Failed, output};
+use super::super::{
+    Context, Exit, Failed,
+    output::{self, count},
+};
 use crate::{
     client::text,
     server::{
@@ -45,9 +48,12 @@ fn words(status: &Status) -> String {
         rows.push(("accounts", format!("{problem}; they stay as they were")));
     }
     let Status { subscriptions, unproven, publications, registrations, presentities, connections, .. } = status;
-    rows.push(("watched", format!("{subscriptions} subscriptions, {unproven} of strangers who have not answered yet")));
-    rows.push(("published", format!("{publications} publications; {presentities} people are known")));
-    rows.push(("registered", format!("{registrations} devices; {connections} connections")));
+    rows.push((
+        "watched",
+        format!("{}, {unproven} of strangers who have not answered yet", count(*subscriptions, "subscription")),
+    ));
+    rows.push(("published", format!("{}; people known: {presentities}", count(*publications, "publication"))));
+    rows.push(("registered", format!("{}; {}", count(*registrations, "device"), count(*connections, "connection"))));
     let Status { publishes, subscribes, registers, challenges, refusals, overloads, .. } = status;
     rows.push(("took in", format!("{publishes} PUBLISH, {subscribes} SUBSCRIBE, {registers} REGISTER")));
     rows.push(("refused", format!("{refusals}, challenged {challenges}, 503 to {overloads}")));
