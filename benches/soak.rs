@@ -13,6 +13,8 @@
 mod killing;
 #[path = "soak/loss.rs"]
 mod loss;
+#[path = "../tests/ports/mod.rs"]
+mod ports;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();

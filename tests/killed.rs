@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "the seed is for whoever looks at a failure")]
 
 mod killing;
+mod ports;
 
 #[test]
 fn esc_13_a_server_that_is_killed_ten_times_loses_nothing_that_it_acknowledged() {

@@ -1,6 +1,7 @@
 //! Our own client, and the commands that use it, at our own server of documents.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ports;
 #[path = "cli/support.rs"]
 #[allow(dead_code, reason = "each target uses its part")]
 mod support;

@@ -15,6 +15,8 @@ mod looking;
 mod manual;
 mod own;
 mod policy;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod progress;
 mod proving;
 mod raw;

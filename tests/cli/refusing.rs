@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::Home;
+use crate::support::{Home, free_port};
 
 /// A server on loopback that says one thing.
 struct Server {
@@ -24,7 +24,8 @@ struct Server {
 
 impl Server {
     fn saying(status: &'static str, headers: &'static str) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // What is long is tried by TCP first, where nobody else may listen.
+        let socket = UdpSocket::bind(("127.0.0.1", free_port())).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let (port, done) = (socket.local_addr().unwrap().port(), Arc::new(AtomicBool::new(false)));
         let ended = Arc::clone(&done);

@@ -18,6 +18,8 @@ use nix::{
 };
 use tempfile::TempDir;
 
+pub(crate) use crate::ports::free_port;
+
 /// Far longer than anything here takes; reached only by a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -309,21 +311,9 @@ fn next(lines: &Receiver<String>, words: &[&str]) -> String {
     }
 }
 
-/// Takes a port that UDP and TCP have free on both loopback addresses.
-pub(crate) fn free_port() -> u16 {
-    take_port().2
-}
-
-/// Takes a port as [`free_port`] does, and keeps it taken.
+/// Takes a port that nobody else comes by, and keeps it taken.
 pub(crate) fn take_port() -> (UdpSocket, TcpListener, u16) {
-    for _ in 0..64 {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = udp.local_addr().unwrap().port();
-        let six = UdpSocket::bind(("::1", 0)).is_err()
-            || UdpSocket::bind(("::1", port)).is_ok() && TcpListener::bind(("::1", port)).is_ok();
-        if let (Ok(tcp), true) = (TcpListener::bind(("127.0.0.1", port)), six) {
-            return (udp, tcp, port);
-        }
-    }
-    panic!("no port is free");
+    let port = free_port();
+    let at = ("127.0.0.1", port);
+    (UdpSocket::bind(at).unwrap(), TcpListener::bind(at).unwrap(), port)
 }

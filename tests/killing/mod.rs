@@ -13,7 +13,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -22,6 +22,8 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
+
+use crate::ports::free_port;
 
 const USERS: usize = 200;
 const AT_ONCE: usize = 48;
@@ -423,9 +425,4 @@ fn document(user: usize, note: &str) -> String {
 
 fn is_up(socket: &Path) -> bool {
     std::os::unix::net::UnixStream::connect(socket).is_ok()
-}
-
-fn free_port() -> u16 {
-    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    tcp.local_addr().unwrap().port()
 }

@@ -10,6 +10,8 @@ mod baresip;
 mod dnsmasq;
 mod kamailio;
 mod outbound;
+#[path = "../ports/mod.rs"]
+mod ports;
 #[path = "../tui/screen.rs"]
 #[allow(dead_code, reason = "each target uses its part")]
 mod screen;

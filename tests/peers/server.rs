@@ -84,7 +84,7 @@ impl Server {
         }
         let (process, port, tls_port) = with_free_ports(|| {
             let port = free_port();
-            let tls_port = if is_ours { port + 1 } else { free_port() };
+            let tls_port = port + 1;
             launch(&mut command(peer, folder.path(), (port, tls_port), how), port)
                 .map(|process| (process, port, tls_port))
         });
@@ -140,6 +140,8 @@ fn command(peer: &Peer, folder: &Path, ports: (u16, u16), how: How) -> Command {
 
 /// Starts it, and waits until it answers.
 fn launch(command: &mut Command, port: u16) -> Result<Process, String> {
+    // Whoever still had it would answer in its place.
+    until("the port is let go of", || UdpSocket::bind(("127.0.0.1", port)));
     let mut process = Process::start(command);
     let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
     probe.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -205,7 +207,7 @@ impl Server {
     /// The same, with parameters of the proxy.
     pub(super) fn home_with(&self, accounts: &[&str], parameters: &str, more: &str) -> Home {
         let home = Home::new("somebody");
-        let mut text = format!("default_account = \"{}\"\n", accounts[0]);
+        let mut text = format!("default_account = \"{}\"\n[agent]\nport = {}\n", accounts[0], free_port());
         for account in accounts {
             let file = home.path(&format!("{account}.pw"));
             std::fs::write(&file, format!("{account}-pw\n")).unwrap();

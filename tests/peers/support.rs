@@ -4,7 +4,6 @@
 use std::{
     fmt,
     io::{BufRead, BufReader, Read},
-    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -18,6 +17,8 @@ use nix::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use crate::ports::free_port;
 
 /// One test: its name, and what it does with the peer.
 pub(crate) type Test = (&'static str, fn(&Peer));
@@ -105,17 +106,6 @@ pub(crate) fn until<T, E: fmt::Display>(what: &str, mut look: impl FnMut() -> Re
             Err(_) => thread::sleep(LOOK),
         }
     }
-}
-
-/// Takes a port that UDP and TCP both have free, and lets it go for somebody who cannot take port 0.
-pub(crate) fn free_port() -> u16 {
-    (0..100)
-        .find_map(|_| {
-            let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
-            let port = tcp.local_addr().ok()?.port();
-            UdpSocket::bind(("127.0.0.1", port)).ok().map(|_| port)
-        })
-        .unwrap()
 }
 
 /// Starts what needs free ports, anew with others when somebody was faster.

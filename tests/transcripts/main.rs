@@ -7,6 +7,8 @@
 //! in the text they are at the addresses of [`PEOPLE`].
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../ports/mod.rs"]
+mod ports;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "each target uses its part")]
 mod support;

@@ -5,6 +5,8 @@
 mod agent;
 mod lines;
 mod pictures;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod real;
 mod screen;
 #[path = "../cli/support.rs"]
