@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher},
 };
 
 use super::Timer;
@@ -39,9 +39,31 @@ pub(super) enum Admission {
 }
 
 /// What stands for a request: of what tells it from others, a print that nobody can foresee, so that nobody makes two that are
-/// alike.
+/// alike. By chance one of those that are remembered is like a new one once in 10^15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Print(u64, u64);
+struct Print(u64);
+
+/// A print is a hash already.
+#[derive(Debug, Default)]
+struct AsPrinted(u64);
+
+impl Hasher for AsPrinted {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0.rotate_left(8) ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, print: u64) {
+        self.0 = print;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type ByPrint = HashMap<Print, u32, BuildHasherDefault<AsPrinted>>;
 
 #[derive(Debug)]
 struct Server {
@@ -62,11 +84,11 @@ enum State {
 
 #[derive(Debug)]
 pub(super) struct Servers {
-    /// What prints are made with.
-    secret: u128,
+    /// What prints begin with: it has read the secret.
+    seed: DefaultHasher,
     slab: Slab<Server>,
-    by_key: HashMap<Print, u32>,
-    by_merge: HashMap<Print, u32>,
+    by_key: ByPrint,
+    by_merge: ByPrint,
     /// In the order of arrival, to find the oldest; those that are gone leave when they are the first.
     by_arrival: VecDeque<(u64, u32)>,
     arrivals: u64,
@@ -74,8 +96,10 @@ pub(super) struct Servers {
 
 impl Servers {
     pub(super) fn new(secret: u128) -> Self {
-        let (by_key, by_merge) = (HashMap::new(), HashMap::new());
-        Self { secret, slab: Slab::default(), by_key, by_merge, by_arrival: VecDeque::new(), arrivals: 0 }
+        let (by_key, by_merge) = (ByPrint::default(), ByPrint::default());
+        let mut seed = DefaultHasher::new();
+        secret.hash(&mut seed);
+        Self { seed, slab: Slab::default(), by_key, by_merge, by_arrival: VecDeque::new(), arrivals: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -225,13 +249,9 @@ impl Servers {
         Some(self.print(|hash| (from.tag().unwrap_or_default(), call_id, cseq.seq, cseq.method).hash(hash)))
     }
 
-    fn print(&self, write: impl Fn(&mut DefaultHasher)) -> Print {
-        let half = |salt: u8| {
-            let mut hash = DefaultHasher::new();
-            (self.secret, salt).hash(&mut hash);
-            write(&mut hash);
-            hash.finish()
-        };
-        Print(half(0), half(1))
+    fn print(&self, write: impl FnOnce(&mut DefaultHasher)) -> Print {
+        let mut hash = self.seed.clone();
+        write(&mut hash);
+        Print(hash.finish())
     }
 }
