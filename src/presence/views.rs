@@ -111,6 +111,11 @@ impl Views {
         self.view(number)
     }
 
+    /// Returns whether there is one that shows some of it, or something else.
+    pub(crate) fn are_some(&self) -> bool {
+        !self.some.is_empty()
+    }
+
     /// Returns the number of the presentity.
     pub(crate) fn number(&self) -> u32 {
         self.of

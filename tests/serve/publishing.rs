@@ -140,6 +140,46 @@ fn esc_10_ten_changes_within_five_seconds_are_two_documents() {
 }
 
 #[test]
+fn esc_10_what_was_published_while_nobody_looked_is_seen_by_whoever_looks() {
+    let mut site = Site::open();
+    let change = |site: &mut Site, tag: &str, expires: u32, body: &str| {
+        let answer = site.publish("alice", &format!("SIP-If-Match: {tag}\nExpires: {expires}\n"), body);
+        assert_eq!(answer.code(), Some(200), "{answer:?}");
+        answer.header("SIP-ETag").to_owned()
+    };
+    let desk = site.put("alice", &open("alice", "desk 1"));
+    let phone = site.put("alice", &open("alice", "phone").replace("192.0.2.7", "192.0.2.8"));
+    let desk = change(&mut site, &desk, 3600, &open("alice", "desk 2"));
+    // One look, and nobody again.
+    let (answer, _) = site.subscribe_to("bob", "presence", "alice", 0);
+    assert_eq!(answer.code(), Some(200), "{answer:?}");
+    let seen = site.one("bob");
+    assert!(seen.body().contains("desk 2") && seen.body().contains("phone") && !seen.body().contains("desk 1"));
+    change(&mut site, &desk, 60, &open("alice", "desk 3"));
+    site.subscribe("carol", "alice");
+    let seen = site.one("carol");
+    assert!(seen.body().contains("desk 3") && seen.body().contains("phone"), "{seen:?}");
+    change(&mut site, &phone, 0, "");
+    let seen = site.one("carol");
+    assert!(seen.body().contains("desk 3") && !seen.body().contains("phone"), "{seen:?}");
+    site.pass(secs(61));
+    assert!(site.one("carol").body().contains("<basic>closed</basic>"));
+}
+
+#[test]
+fn cmp_03_what_came_and_went_while_nobody_looked_is_over_since_then() {
+    let mut site = Site::open();
+    let tag = site.put("alice", &open("alice", "here"));
+    site.pass(secs(10));
+    site.publish("alice", &format!("SIP-If-Match: {tag}\nExpires: 0\n"), "");
+    assert_eq!(site.domain.sizes().presentities, 0, "nothing is known of her any more");
+    site.put("alice", &open("alice", "again"));
+    assert_eq!(site.domain.sizes().presentities, 1);
+    site.pass(secs(3601));
+    assert_eq!(site.domain.sizes().presentities, 0, "what was not refreshed is gone, though nobody looked");
+}
+
+#[test]
 fn esc_14_two_devices_are_two_publications_and_one_document() {
     let mut site = Site::open();
     let desk =

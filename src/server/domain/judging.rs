@@ -44,6 +44,7 @@ impl Domain {
 
     /// Says what a watcher gets now.
     pub(super) fn judge(&mut self, entry: &mut Entry, now: Now) -> Verdict {
+        self.catch_up(entry.of, now);
         let default = self.default_of(entry.of);
         let Some(presentity) = self.presentities.get_mut(entry.of) else { return Verdict::Refuse(404) };
         if entry.own {
@@ -69,6 +70,7 @@ impl Domain {
 
     /// Judges everybody anew who watches somebody; whoever gets something else is told.
     pub(super) fn judge_all(&mut self, of: u32, now: Now) {
+        self.catch_up(of, now);
         self.hide(of, now);
         let Some(presentity) = self.presentities.get(of) else { return };
         let ids: Vec<ServedId> = presentity.watchers.iter().copied().collect();

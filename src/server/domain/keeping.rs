@@ -90,19 +90,15 @@ pub struct Restored {
 impl Domain {
     /// Gathers what is another than at the last call.
     pub(super) fn keep(&mut self, now: Now, out: &mut Outbox) {
-        let keeps = self.config.keeps;
-        let publications = self.compositor.take_unsaved(now.at, now.wall);
+        if !self.config.keeps {
+            return self.let_go(now);
+        }
         let bindings = self.registrar.take_unsaved(now.at, now.wall);
         let watches: Vec<_> = self.notifier.take_changes(now.at, now.wall).collect();
         let informed: Vec<_> = self.informing.notifier.take_changes(now.at, now.wall).collect();
         let listed: Vec<_> = self.listing.notifier.take_changes(now.at, now.wall).collect();
-        if !keeps {
-            self.undecided.clear();
-            self.lost.clear();
-            return;
-        }
         out.before.extend(self.compositor.take_journal());
-        out.records.extend(publications.into_iter().map(|(key, saved)| Record {
+        out.records.extend(self.compositor.take_unsaved(now.at, now.wall).map(|(key, saved)| Record {
             table: Table::Publications,
             key: key.to_string().into_bytes(),
             value: saved.map(|saved| publication_value(&saved)),
@@ -142,6 +138,17 @@ impl Domain {
         let lost = std::mem::take(&mut self.lost);
         out.records.extend(lost.into_iter().map(|key| Record { table: Table::Subscriptions, key, value: None }));
         self.keep_histories(out);
+    }
+
+    /// Nothing is written down: none of it is made into what would be.
+    fn let_go(&mut self, now: Now) {
+        drop(self.compositor.take_unsaved(now.at, now.wall));
+        self.registrar.take_unsaved(now.at, now.wall);
+        for notifier in [&mut self.notifier, &mut self.informing.notifier, &mut self.listing.notifier] {
+            drop(notifier.take_changes(now.at, now.wall));
+        }
+        self.undecided.clear();
+        self.lost.clear();
     }
 
     /// Who waits for a decision is written down by presentity.

@@ -39,8 +39,10 @@ pub(super) struct Presentity {
     pub(super) uri: Box<str>,
     /// Who may see it; none has the default.
     pub(super) policy: Option<Arc<Policy>>,
-    /// What it publishes, if anything.
+    /// What it publishes, if anything, as it was when somebody last had a use for it.
     pub(super) composed: Option<Composition>,
+    /// A document came since then.
+    is_behind: bool,
     pub(super) views: Views,
     /// Who watches it, or wants to.
     pub(super) watchers: BTreeSet<ServedId>,
@@ -57,6 +59,7 @@ impl Presentity {
             uri: uri.into(),
             policy: None,
             composed: None,
+            is_behind: false,
             views: Views::new(of, now),
             watchers: BTreeSet::new(),
             history: History::default(),
@@ -70,10 +73,22 @@ impl Presentity {
         (&mut self.views, Shown { uri: &self.uri, composed: self.composed.as_ref() })
     }
 
+    /// Returns whether its rules go by the part of life that it is in.
+    fn has_spheres(&self) -> bool {
+        self.policy.as_ref().is_some_and(|policy| policy.rules().iter().any(|rule| !rule.spheres.is_empty()))
+    }
+
+    /// Returns whether a change makes a difference even where nobody is shown anything at the moment: to who may be, or to since
+    /// when what some were shown has been so.
+    fn minds(&self) -> bool {
+        !self.watchers.is_empty() || self.views.are_some() || self.has_spheres()
+    }
+
     /// Returns whether nothing is known that would be missed.
     fn is_idle(&self) -> bool {
         self.policy.is_none()
             && self.composed.is_none()
+            && !self.is_behind
             && self.watchers.is_empty()
             && self.history.waiting().next().is_none()
     }
@@ -138,13 +153,30 @@ impl Presentities {
 }
 
 impl Domain {
+    /// A document of somebody's came. What it comes to with the others is found out where somebody has a use for that, and
+    /// else when somebody comes who has.
+    pub(super) fn published(&mut self, of: u32, document: (PublicationKey, Document), now: Now) {
+        let is_seen = self.notifier.shows(of) || self.listing.has(of);
+        match self.presentities.get_mut(of) {
+            Some(presentity) if !is_seen && !presentity.minds() => presentity.is_behind = true,
+            _ => self.recompose_with(of, Some(document), now),
+        }
+    }
+
+    /// Catches up with what was published of somebody while nobody had a use for it.
+    pub(super) fn catch_up(&mut self, of: u32, now: Now) {
+        if self.presentities.get(of).is_some_and(|presentity| presentity.is_behind) {
+            self.recompose(of, now);
+        }
+    }
+
     /// What somebody publishes is another, or holds no longer: whoever sees a difference is told (ESC-10).
     pub(super) fn recompose(&mut self, of: u32, now: Now) {
         self.recompose_with(of, None, now);
     }
 
     /// Does the same where one of its documents was just read.
-    pub(super) fn recompose_with(&mut self, of: u32, mut known: Option<(PublicationKey, Document)>, now: Now) {
+    fn recompose_with(&mut self, of: u32, mut known: Option<(PublicationKey, Document)>, now: Now) {
         let Some(presentity) = self.presentities.get_mut(of) else { return };
         let published: Vec<_> = self.compositor.publications(&presentity.uri, now.at).collect();
         let read = |body: &[u8]| Document::parse(body, None).ok();
@@ -169,7 +201,8 @@ impl Domain {
             changed_at: *at,
             document,
         });
-        let spoke = presentity.composed.is_some();
+        let spoke = presentity.composed.is_some() || presentity.is_behind;
+        presentity.is_behind = false;
         let says = !sources.is_empty() || hard.is_some();
         let next_edge = if says {
             let composed = compose(&sources, hard, &presentity.uri, now.wall);
@@ -193,12 +226,7 @@ impl Domain {
                 self.notifier.changed(view, now.at);
                 self.listing.changed(view, now.at);
             }
-            let Some(presentity) = self.presentities.get(of) else { return };
-            if presentity
-                .policy
-                .as_ref()
-                .is_some_and(|policy| policy.rules().iter().any(|rule| !rule.spheres.is_empty()))
-            {
+            if self.presentities.get(of).is_some_and(Presentity::has_spheres) {
                 self.judge_all(of, now);
             }
         }

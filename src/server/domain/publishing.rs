@@ -55,11 +55,16 @@ impl Domain {
         self.answer(arrived, 200, now, out, |head| {
             head.header(Name::SipEtag, &accepted.etag).number(Name::Expires, accepted.expires);
         });
-        if accepted.change != Change::Refreshed
-            && let Some(of) = self.presentities.find_or_make(&resource, limit, now)
-        {
-            let document = document.map(|document| (accepted.key, document));
-            self.recompose_with(of, document, now);
+        if accepted.change == Change::Refreshed {
+            return Ok(());
+        }
+        if let Some(of) = self.presentities.find_or_make(&resource, limit, now) {
+            match (accepted.change, document) {
+                (Change::Stored | Change::Replaced, Some(document)) => {
+                    self.published(of, (accepted.key, document), now);
+                }
+                _ => self.recompose(of, now),
+            }
         }
         Ok(())
     }

@@ -32,16 +32,16 @@ pub struct SavedState {
 }
 
 impl Compositor {
-    /// Takes what is another than at the last call: publications by their keys, none where one is gone.
-    pub fn take_unsaved(&mut self, now: Instant, wall: Timestamp) -> Vec<(PublicationKey, Option<SavedState>)> {
-        let unsaved = std::mem::take(&mut self.unsaved);
-        unsaved
-            .into_iter()
-            .map(|(key, id)| {
-                let kept = id.and_then(|id| self.slab.get(id)).filter(|kept| kept.key == key);
-                (key, kept.map(|kept| kept.saved(now, wall)))
-            })
-            .collect()
+    /// Takes what is another than at the last call, one by one: publications by their keys, none where one is gone.
+    pub fn take_unsaved(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+    ) -> impl Iterator<Item = (PublicationKey, Option<SavedState>)> {
+        std::mem::take(&mut self.unsaved).into_iter().map(move |(key, id)| {
+            let kept = id.and_then(|id| self.slab.get(id)).filter(|kept| kept.key == key);
+            (key, kept.map(|kept| kept.saved(now, wall)))
+        })
     }
 
     /// Goes on with a publication of an earlier run; false if it ended meanwhile, cannot be one of ours

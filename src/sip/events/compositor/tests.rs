@@ -72,7 +72,7 @@ impl Bench {
 
     fn saved(&mut self) -> Vec<(PublicationKey, Option<SavedState>)> {
         let (now, wall) = (self.now(), self.wall());
-        self.compositor.take_unsaved(now, wall)
+        self.compositor.take_unsaved(now, wall).collect()
     }
 }
 
