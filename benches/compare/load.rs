@@ -1,11 +1,12 @@
 //! One client with many users, that has so many requests on their way at a time, and answers each NOTIFY.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::UdpSocket,
     time::{Duration, Instant},
 };
 
+use memchr::memmem;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::Running;
@@ -36,12 +37,12 @@ pub(crate) struct Load<'a> {
     server: &'a Running,
     socket: UdpSocket,
     tags: Vec<String>,
-    /// Requests on their way, by Call-ID, with when each went.
-    pending: HashMap<String, (usize, String, Instant)>,
-    /// How often each watcher was told, by Call-ID.
-    told: HashMap<String, usize>,
-    /// How many were told this note.
-    knows: usize,
+    /// Requests on their way, by the numbers of their Call-IDs, with when each went.
+    pending: HashMap<usize, (usize, String, Instant)>,
+    /// The numbers of the Call-IDs of watchers that were told something.
+    told: HashSet<usize>,
+    /// Those that were told this note.
+    knows: HashSet<usize>,
     marker: String,
     numbers: usize,
     /// What was refused, and asked for again.
@@ -61,8 +62,8 @@ impl<'a> Load<'a> {
             socket,
             tags: Vec::new(),
             pending: HashMap::new(),
-            told: HashMap::new(),
-            knows: 0,
+            told: HashSet::new(),
+            knows: HashSet::new(),
             marker: String::new(),
             numbers: 0,
             refused: 0,
@@ -90,7 +91,7 @@ impl<'a> Load<'a> {
         self.tags = vec![String::new(); size];
         let publish = self.rate(size, Self::publish);
         // Nobody changes more often than once a second in the long run.
-        std::thread::sleep(Duration::from_secs(1));
+        self.rest(Duration::from_secs(1));
         let change = self.rate(size, Self::publish);
         if !watchers {
             return Figures { publish, change, subscribe: f64::NAN, fan_out: f64::NAN, bytes: f64::NAN };
@@ -101,19 +102,20 @@ impl<'a> Load<'a> {
         self.until(|load| load.told.len() >= size);
         let subscribe = size as f64 / began.elapsed().as_secs_f64();
         // What was kept of requests for a while is not a subscription's.
-        std::thread::sleep(Duration::from_secs(if size > 1000 { 40 } else { 1 }));
+        self.rest(Duration::from_secs(if size > 1000 { 40 } else { 1 }));
         let bytes = (self.server.memory() - before) / size as f64;
         let rounds = 3;
         let mut times = Vec::new();
         for _ in 0..rounds {
             self.numbers += 1;
-            (self.marker, self.knows) = (format!("marker-{}", self.numbers), 0);
+            self.marker = format!("marker-{}", self.numbers);
+            self.knows.clear();
             let began = Instant::now();
             self.publish(0);
-            let all = self.until(|load| load.knows >= size);
+            let all = self.until(|load| load.knows.len() >= size);
             times.push(if all { began.elapsed().as_secs_f64() } else { f64::NAN });
             // A watcher is told once in five seconds.
-            std::thread::sleep(Duration::from_millis(5500));
+            self.rest(Duration::from_millis(5500));
         }
         times.sort_by(f64::total_cmp);
         if self.refused > 0 {
@@ -133,12 +135,21 @@ impl<'a> Load<'a> {
         size as f64 / began.elapsed().as_secs_f64()
     }
 
+    /// Answers what comes for a while: who is busy when an answer comes loses it and asks again, and ends a subscription whose
+    /// watcher has gone silent.
+    fn rest(&mut self, time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            self.receive();
+        }
+    }
+
     /// Goes on until it is so; false where it does not become so.
     fn until(&mut self, is_so: impl Fn(&Self) -> bool) -> bool {
         let began = Instant::now();
         while !is_so(self) {
             if began.elapsed() > PATIENCE {
-                let (told, knows) = (self.told.len(), self.knows);
+                let (told, knows) = (self.told.len(), self.knows.len());
                 println!("given up: {told} watchers were told, {knows} of the last change");
                 return false;
             }
@@ -174,17 +185,15 @@ impl<'a> Load<'a> {
             "Event: presence\r\nContact: <sip:w{from}@{local}>\r\nAccept: application/pidf+xml\r\nExpires: 3600\r\n"
         );
         self.ask("SUBSCRIBE", 0, from + 1, &lines, "");
-        let call = format!("c{}", self.numbers);
-        if let Some((of, ..)) = self.pending.get_mut(&call) {
+        if let Some((of, ..)) = self.pending.get_mut(&self.numbers) {
             *of = from;
         }
     }
 
     fn ask(&mut self, method: &str, user: usize, from: usize, lines: &str, body: &str) {
         let text = self.request(method, user, from, lines, body);
-        let call = format!("c{}", self.numbers);
         self.socket.send(text.as_bytes()).unwrap();
-        self.pending.insert(call, (user, text, Instant::now()));
+        self.pending.insert(self.numbers, (user, text, Instant::now()));
     }
 
     fn request(&mut self, method: &str, user: usize, from: usize, lines: &str, body: &str) -> String {
@@ -202,27 +211,32 @@ impl<'a> Load<'a> {
     fn receive(&mut self) -> bool {
         let mut bytes = [0; 8192];
         let Ok(length) = self.socket.recv(&mut bytes) else { return false };
-        let text = String::from_utf8_lossy(&bytes[..length]);
-        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        let call = value("Call-ID").unwrap_or_default();
+        let text = str::from_utf8(&bytes[..length]).unwrap();
+        let value = |name: &str| {
+            let from = memmem::find(text.as_bytes(), name.as_bytes())? + name.len();
+            text[from..].split_once('\r').map(|(value, _)| value)
+        };
+        let call = value("\nCall-ID: c").and_then(|number| number.parse().ok()).unwrap_or_default();
         if text.starts_with("NOTIFY ") {
-            let mut answer = "SIP/2.0 200 OK\r\n".to_owned();
-            for line in text.lines().take_while(|line| !line.is_empty()) {
+            let mut answer = String::with_capacity(512);
+            answer.push_str("SIP/2.0 200 OK\r\n");
+            for line in text.split_inclusive('\n').take_while(|line| *line != "\r\n") {
                 if ["Via: ", "From: ", "To: ", "Call-ID: ", "CSeq: "].iter().any(|name| line.starts_with(name)) {
                     answer.push_str(line);
-                    answer.push_str("\r\n");
                 }
             }
             answer.push_str("Content-Length: 0\r\n\r\n");
             let _ = self.socket.send(answer.as_bytes());
-            *self.told.entry(call.to_owned()).or_default() += 1;
-            self.knows += usize::from(!self.marker.is_empty() && text.contains(&self.marker));
+            self.told.insert(call);
+            if !self.marker.is_empty() && memmem::find(text.as_bytes(), self.marker.as_bytes()).is_some() {
+                self.knows.insert(call);
+            }
             return true;
         }
         if text.get(8..9) == Some("1") {
             return true;
         }
-        if let Some((user, asked, _)) = self.pending.remove(call) {
+        if let Some((user, asked, _)) = self.pending.remove(&call) {
             if asked.starts_with("SUBSCRIBE ") && text.starts_with("SIP/2.0 500") {
                 // Kamailio refuses one in a thousand when it is busy, and takes it when it is asked again.
                 self.refused += 1;
@@ -230,7 +244,7 @@ impl<'a> Load<'a> {
                 return true;
             }
             assert!(text.get(8..9) == Some("2"), "{asked}\n{text}");
-            if let Some(tag) = value("SIP-ETag") {
+            if let Some(tag) = value("\nSIP-ETag: ") {
                 tag.clone_into(&mut self.tags[user]);
             }
         }

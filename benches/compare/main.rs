@@ -4,6 +4,7 @@
 //!
 //!     cargo bench --bench compare            # ten thousand of each; needs kamailio and sqlite3 for the comparison
 //!     cargo bench --bench compare -- --quick
+//!     cargo bench --bench compare -- tmpfs   # those alone whose name has this in it
 
 #![allow(
     clippy::unwrap_used,
@@ -21,9 +22,11 @@ use servers::Running;
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let size = if quick { 200 } else { 10_000 };
     let measured: Vec<(&str, Option<Figures>)> = servers::ALL
         .iter()
+        .filter(|(name, ..)| name.contains(&only))
         .map(|(name, start, watchers)| {
             println!("{name} …");
             let figures = start().map(|server: Running| Load::new(&server).figures(size, *watchers));
