@@ -3,10 +3,12 @@
 //! Reading is by readiness, writing is tried at once and only waits when the kernel's buffer is full, so that
 //! a fan-out costs no wake-up. What a failed target means for its transaction is the core's affair.
 
+mod outgoing;
+
 use std::{
     cell::RefCell,
     fmt,
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSliceMut},
     net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd},
 };
@@ -19,6 +21,7 @@ use nix::{
 };
 use tokio::io::{Interest, Ready, unix::AsyncFd};
 
+pub use self::outgoing::Outgoing;
 use super::reactor;
 use crate::sip::transport::Packet;
 
@@ -37,16 +40,16 @@ const ERROR_SPACE: usize = 256;
 thread_local! {
     // The headers hold raw pointers, so a future that kept them over an await could not be spawned. They are
     // filled anew at each call; only the address length stays from call to call, which is why each family
-    // has headers of its own, and why those that sent are never used to receive.
+    // has headers of its own.
     static RECEIVE_V4: RefCell<MultiHeaders<SockaddrStorage>> = RefCell::new(MultiHeaders::preallocate(BATCH, None));
     static RECEIVE_V6: RefCell<MultiHeaders<SockaddrStorage>> = RefCell::new(MultiHeaders::preallocate(BATCH, None));
-    static SEND: RefCell<MultiHeaders<SockaddrStorage>> = RefCell::new(MultiHeaders::preallocate(BATCH, None));
 }
 
 /// A UDP socket bound to one address.
 #[derive(Debug)]
 pub struct UdpSocket {
     fd: AsyncFd<std::net::UdpSocket>,
+    outgoing: Outgoing,
     local: SocketAddr,
 }
 
@@ -74,9 +77,9 @@ impl UdpSocket {
         socket::setsockopt(&fd, sockopt::SndBuf, &BUFFER)?;
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))?;
         let socket = std::net::UdpSocket::from(fd);
-        let local = socket.local_addr()?;
+        let (local, outgoing) = (socket.local_addr()?, Outgoing::of(&socket)?);
         // No interest in writability: each answer that leaves would wake the reactor for nothing.
-        Ok(Self { fd: reactor::register(socket, Interest::READABLE | Interest::ERROR)?, local })
+        Ok(Self { fd: reactor::register(socket, Interest::READABLE | Interest::ERROR)?, outgoing, local })
     }
 
     /// Returns the address that the socket is bound to, with the port that the kernel chose.
@@ -115,27 +118,14 @@ impl UdpSocket {
         }
     }
 
-    /// Sends as many of `packets` as the kernel takes without waiting, in order.
-    ///
-    /// Returns how many of them are dealt with, counted from the first: each of those was sent or stands in
-    /// the list of failures. The rest would block: wait by [`writable`](Self::writable), then send them.
+    /// Sends as many of `packets` as the kernel takes without waiting, in order, as [`Outgoing::try_send`] does.
     pub fn try_send(&self, packets: &[(SocketAddr, &Packet)]) -> (usize, Vec<(SocketAddr, io::Error)>) {
-        let (mut done, mut failed, mut reported) = (0, Vec::new(), 0);
-        while let Some(rest) = packets.get(done..).filter(|rest| !rest.is_empty()) {
-            match self.send_batch(&rest[..rest.len().min(BATCH)]) {
-                Ok(sent) => (done, reported) = (done + sent, 0),
-                Err(Errno::EAGAIN) => break,
-                Err(Errno::EINTR) => {}
-                // An error that an earlier datagram earned is reported at the next send, which it hinders: that
-                // is not this target's fault. Asking again clears it; what stays is the target's own.
-                Err(error) if is_of_a_peer(error) && reported < 8 => reported += 1,
-                Err(error) => {
-                    failed.push((rest[0].0, error.into()));
-                    (done, reported) = (done + 1, 0);
-                }
-            }
-        }
-        (done, failed)
+        self.outgoing.try_send(packets)
+    }
+
+    /// Returns its sending end, for another thread.
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
     /// Waits until the kernel's buffer has room again; cancel-safe, and may end too early.
@@ -190,15 +180,6 @@ impl UdpSocket {
             }
             other => other.map(Some),
         }
-    }
-
-    fn send_batch(&self, packets: &[(SocketAddr, &Packet)]) -> nix::Result<usize> {
-        let slices: Vec<_> = packets.iter().map(|(_, p)| [IoSlice::new(&p.head), IoSlice::new(&p.body)]).collect();
-        let targets: Vec<_> = packets.iter().map(|(target, _)| Some(SockaddrStorage::from(*target))).collect();
-        SEND.with_borrow_mut(|headers| {
-            let flags = MsgFlags::MSG_DONTWAIT;
-            socket::sendmmsg(self.fd.as_raw_fd(), headers, &slices, targets, [], flags).map(Iterator::count)
-        })
     }
 }
 

@@ -117,6 +117,7 @@ enum Wake {
     Scrape(Ask),
     Accounts,
     Writable,
+    Undeliverable(SocketAddr),
     Pump,
     Time,
 }
@@ -144,7 +145,7 @@ impl Driver {
             accounts,
             commands,
             held: Held::new(store),
-            sends: Sends::default(),
+            sends: Sends::with_helper()?,
             sleeper: Sleeper::new()?,
             clock: Clock::new(),
             out: Outbox::default(),
@@ -196,7 +197,7 @@ impl Driver {
         {
             self.kept(report);
         }
-        let _ = self.sends.flush(&self.listeners);
+        self.sends.finish(&self.listeners);
         for (_, conn) in self.conns.drain() {
             conn.abort().await;
         }
@@ -229,6 +230,7 @@ impl Driver {
             Some(ask) = self.scrapes.recv() => Ok(Wake::Scrape(ask)),
             Ok(()) = self.accounts.changed() => Ok(Wake::Accounts),
             room = writable(blocked), if blocked.is_some() => room.map(|()| Wake::Writable),
+            remote = self.sends.failed() => Ok(Wake::Undeliverable(remote)),
             () = std::future::ready(()), if pump => Ok(Wake::Pump),
             slept = self.sleeper.until(deadline) => slept.map(|()| Wake::Time),
         }
@@ -272,6 +274,7 @@ impl Driver {
                 let _ = reply.send(self.status());
             }
             Wake::Pump => return self.domain.pump(PORTION, now, &mut self.out),
+            Wake::Undeliverable(remote) => self.domain.handle(Input::SendFailed(remote), now, &mut self.out),
             Wake::Time => self.held.retry(now.at),
             Wake::Writable | Wake::Command(_) => {}
         }
