@@ -2,30 +2,47 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
+    num::NonZeroU64,
     ops::{Add, Sub},
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A point on a clock that counts suspend (`CLOCK_BOOTTIME`); only differences mean anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Instant(Duration);
+/// A point on a clock that counts suspend (`CLOCK_BOOTTIME`), to the nanosecond; only differences mean anything.
+///
+/// There are many of them in each subscription: one takes eight bytes, and no more where there may be none. The clock reaches
+/// 584 years from its origin, and what would lie beyond is its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
 
 impl Instant {
     /// Makes an instant from the time since the clock's origin.
-    pub const fn from_origin(since: Duration) -> Self {
-        Self(since)
+    pub fn from_origin(since: Duration) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(nanos(since)))
     }
 
     /// Returns the time since the clock's origin.
     pub const fn since_origin(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0.get() - 1)
     }
 
     /// Returns how long ago `earlier` was, or zero if it lies ahead.
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self(NonZeroU64::MIN)
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instant").field(&self.since_origin()).finish()
     }
 }
 
@@ -33,7 +50,7 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, after: Duration) -> Self {
-        Self(self.0.saturating_add(after))
+        Self(self.0.saturating_add(nanos(after)))
     }
 }
 
@@ -41,8 +58,12 @@ impl Sub<Duration> for Instant {
     type Output = Self;
 
     fn sub(self, before: Duration) -> Self {
-        Self(self.0.saturating_sub(before))
+        Self(NonZeroU64::new(self.0.get().saturating_sub(nanos(before))).unwrap_or(NonZeroU64::MIN))
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Returns the time of day of an instant to come.
@@ -115,6 +136,19 @@ mod tests {
 
     fn at(ms: u64) -> Instant {
         Instant::from_origin(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn an_instant_is_small_and_ends_where_the_clock_does() {
+        assert_eq!(size_of::<Option<Instant>>(), 8);
+        assert_eq!(Instant::default(), Instant::from_origin(Duration::ZERO));
+        let later = at(5) + Duration::from_millis(3);
+        assert_eq!((later.since(at(5)), at(5).since(later)), (Duration::from_millis(3), Duration::ZERO));
+        assert_eq!(later - Duration::from_millis(3), at(5));
+        assert_eq!(later.since_origin(), Duration::from_millis(8));
+        assert_eq!(at(5) - Duration::from_secs(1), Instant::default());
+        let end = at(5) + Duration::MAX;
+        assert_eq!((end + Duration::from_secs(1), Instant::from_origin(Duration::MAX)), (end, end));
     }
 
     #[test]
