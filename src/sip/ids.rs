@@ -12,17 +12,18 @@ pub const MAGIC_COOKIE: &str = "z9hG4bK";
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const LEN: usize = 16;
+const BYTES: usize = 10;
 
 /// Eighty random bits, printed as sixteen characters; short, so that a NOTIFY with its body fits a datagram.
 ///
 /// Being a number, a token that comes back from the wire finds its owner without a string comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(u128);
+pub struct Token([u8; BYTES]);
 
 impl Token {
     /// Draws a token from a cryptographically secure generator.
     pub fn random(rng: &mut StdRng) -> Self {
-        Self(rng.random::<u128>() >> 48)
+        Self::of_bits(rng.random::<u128>() >> 48)
     }
 
     /// Derives a token from what only we know and what a request bears, so that an answer of which nothing is
@@ -33,7 +34,7 @@ impl Token {
             (which, secret, parts).hash(&mut hasher);
             u128::from(hasher.finish())
         };
-        Self((half(0) << 64 | half(1)) >> 48)
+        Self::of_bits((half(0) << 64 | half(1)) >> 48)
     }
 
     /// Reads a token that we printed; anything else was not ours.
@@ -50,20 +51,31 @@ impl Token {
                 };
                 Some(bits << 5 | u128::from(digit))
             })
-            .map(Self)
+            .map(Self::of_bits)
     }
 
     /// Reads the token out of a branch that we made.
     pub fn parse_branch(branch: &str) -> Option<Self> {
         Self::parse(branch.strip_prefix(MAGIC_COOKIE)?)
     }
+
+    /// Makes one of the lower bits of a number.
+    fn of_bits(bits: u128) -> Self {
+        let mut token = [0; BYTES];
+        token.copy_from_slice(&bits.to_be_bytes()[size_of::<u128>() - BYTES..]);
+        Self(token)
+    }
+
+    fn bits(self) -> u128 {
+        self.0.iter().fold(0, |bits, byte| bits << 8 | u128::from(*byte))
+    }
 }
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; LEN];
+        let (bits, mut text) = (self.bits(), [0; LEN]);
         for (i, c) in text.iter_mut().enumerate() {
-            *c = ALPHABET[(self.0 >> (5 * (LEN - 1 - i)) & 31) as usize];
+            *c = ALPHABET[(bits >> (5 * (LEN - 1 - i)) & 31) as usize];
         }
         f.write_str(std::str::from_utf8(&text).expect("the alphabet is ASCII"))
     }
@@ -102,7 +114,7 @@ mod tests {
         let tokens: Vec<Token> = (0..10_000).map(|_| Token::random(&mut rng)).collect();
         assert_eq!(tokens.iter().collect::<HashSet<_>>().len(), tokens.len());
         for bit in 0..80 {
-            let ones = tokens.iter().filter(|t| t.0 >> bit & 1 == 1).count();
+            let ones = tokens.iter().filter(|t| t.bits() >> bit & 1 == 1).count();
             assert!((4_700..5_300).contains(&ones), "bit {bit} was set {ones} times");
         }
         let ids: HashSet<String> = (0..1000).map(|_| call_id(&mut rng)).collect();
