@@ -18,7 +18,7 @@ mod registering;
 mod state;
 mod subscribing;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rand::rngs::StdRng;
 
@@ -35,12 +35,13 @@ use crate::{
         policy::{Action, Policy},
     },
     sip::{
+        beside::Beside,
         codec::Head,
         endpoint::{Counters as Dropped, Endpoint, EndpointConfig, Event, SERVER_ALLOW, ServerId},
         events::{
             ALLOW_EVENTS, Step, User,
             compositor::{Before as PublicationBefore, Compositor, CompositorConfig, Refusal},
-            notifier::{Notifier, NotifierConfig, ServedId},
+            notifier::{Notifier, NotifierConfig},
         },
         header::Name,
         locate,
@@ -78,7 +79,7 @@ pub struct Domain {
     guards: Guards,
     accounts: Arc<Accounts>,
     presentities: Presentities,
-    entries: HashMap<ServedId, Entry>,
+    entries: Beside<Entry>,
     documents: Kept,
     /// When something of a presentity may be otherwise by itself: what it says, or its rules.
     edges: Timers<u32>,
@@ -153,7 +154,7 @@ impl Domain {
             guards: Guards::new(config.auth_min, config.legacy),
             accounts,
             presentities: Presentities::default(),
-            entries: HashMap::new(),
+            entries: Beside::default(),
             documents: Kept::default(),
             edges: Timers::default(),
             default: default(Action::Ask),

@@ -6,6 +6,7 @@
 //! millisecond.
 
 pub mod auth;
+pub mod beside;
 pub mod codec;
 pub mod dialog;
 pub mod effect;

@@ -15,10 +15,13 @@ use crate::{
         history::Stand,
         winfo::{Event, Status, Told, Watcher},
     },
-    sip::events::{
-        User,
-        compositor::Refusal,
-        notifier::{Ending, Notifier, NotifierConfig, Rank, Report, ServedId, Subscribe, Verdict, View},
+    sip::{
+        beside::Beside,
+        events::{
+            User,
+            compositor::Refusal,
+            notifier::{Ending, Notifier, NotifierConfig, Rank, Report, ServedId, Subscribe, Verdict, View},
+        },
     },
 };
 
@@ -187,7 +190,7 @@ impl Domain {
 /// Returns what somebody may be told of: who watches it, and who waits.
 fn picture(
     presentity: &Presentity,
-    (entries, listing): (&HashMap<ServedId, Entry>, &Listing),
+    (entries, listing): (&Beside<Entry>, &Listing),
     watching: &Notifier,
     now: Now,
 ) -> BTreeMap<String, Watcher> {
@@ -202,7 +205,7 @@ fn picture(
     });
     let mut all: Vec<Watcher> = waiting.collect();
     for id in &presentity.watchers {
-        let Some(entry) = entries.get(id) else { continue };
+        let Some(entry) = entries.get(id.number()) else { continue };
         let Some(served) = watching.info(*id).filter(|served| served.proven) else { continue };
         let expiration = served.expires_at.since(now.at).as_secs();
         all.extend(told_of(entry, served.verdict, Some(expiration), now));

@@ -62,9 +62,9 @@ impl Domain {
 
     /// Judges a standing subscription by the policy as it is now.
     pub(super) fn verdict_for(&mut self, id: ServedId, now: Now) -> Verdict {
-        let Some(mut entry) = self.entries.remove(&id) else { return Verdict::Refuse(403) };
+        let Some(mut entry) = self.entries.remove(id.number()) else { return Verdict::Refuse(403) };
         let verdict = self.judge(&mut entry, now);
-        self.entries.insert(id, entry);
+        self.entries.insert(id.number(), entry);
         verdict
     }
 
@@ -81,13 +81,13 @@ impl Domain {
             if verdict == served.verdict {
                 continue;
             }
-            if let Some(entry) = self.entries.get_mut(&id) {
+            if let Some(entry) = self.entries.get_mut(id.number()) {
                 log(entry, verdict, true);
                 entry.since = now.wall;
                 entry.event = winfo::Event::Approved;
             }
             self.notifier.judge(id, verdict, now.at);
-            if let (Verdict::Refuse(_), Some(entry)) = (verdict, self.entries.get(&id)) {
+            if let (Verdict::Refuse(_), Some(entry)) = (verdict, self.entries.get(id.number())) {
                 self.informing.ended(of, entry.number, Ending::Rejected);
             }
         }
@@ -110,7 +110,7 @@ impl Domain {
         let default = self.default_of(of);
         let Self { presentities, entries, .. } = self;
         let Some(presentity) = presentities.get_mut(of) else { return };
-        let ours = presentity.watchers.iter().filter_map(|id| entries.get(id));
+        let ours = presentity.watchers.iter().filter_map(|id| entries.get(id.number()));
         let hidden: HashSet<&str> =
             ours.filter(|entry| entry.hidden_since.is_some()).map(|entry| &*entry.who).collect();
         let policy = presentity.policy.as_deref().unwrap_or(&default);

@@ -166,7 +166,7 @@ impl Domain {
     }
 
     fn saved_watch(&self, id: ServedId, subscription: SavedSubscription) -> Option<SavedWatch> {
-        let entry = self.entries.get(&id)?;
+        let entry = self.entries.get(id.number())?;
         let presentity = self.presentities.get(entry.of)?;
         let verdict = self.notifier.info(id)?.verdict;
         let shown = if let Verdict::Active(view) = verdict { presentity.views.print_of(view) } else { None };

@@ -31,7 +31,7 @@ pub(super) struct Entry {
     /// Names its subscription to whoever is told who watches.
     pub(super) number: u64,
     /// In the form in which rules name it.
-    pub(super) who: Box<str>,
+    pub(super) who: Arc<str>,
     pub(super) grade: WatcherGrade,
     /// What decided about it.
     pub(super) rule: Arc<str>,
@@ -131,7 +131,11 @@ impl Domain {
     }
 
     /// Somebody watches now.
-    pub(super) fn enter(&mut self, id: ServedId, entry: Entry, proven: bool) {
+    pub(super) fn enter(&mut self, id: ServedId, mut entry: Entry, proven: bool) {
+        if let Some(served) = self.notifier.info(id).filter(|served| served.watcher == entry.who) {
+            // One text is enough.
+            entry.who = served.watcher;
+        }
         if let Some(presentity) = self.presentities.get_mut(entry.of) {
             presentity.watchers.insert(id);
             if proven && !entry.own {
@@ -142,7 +146,7 @@ impl Domain {
                 self.informing.news.push(entry.of);
             }
         }
-        self.entries.insert(id, entry);
+        self.entries.insert(id.number(), entry);
     }
 
     /// Follows what happened to subscriptions.
@@ -158,7 +162,7 @@ impl Domain {
     /// The watcher's address answered: its identity may be more than a claim now.
     fn watcher_proven(&mut self, id: ServedId, now: Now) {
         let Some(served) = self.notifier.info(id) else { return };
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(entry) = self.entries.get_mut(id.number()) else { return };
         if entry.grade != WatcherGrade::Verified
             && let Ok(uri) = UriRef::parse(&entry.who)
         {
@@ -166,7 +170,7 @@ impl Domain {
         }
         let (of, who, own) = (entry.of, entry.who.clone(), entry.own);
         let verdict = self.verdict_for(id, now);
-        if let Some(entry) = self.entries.get(&id) {
+        if let Some(entry) = self.entries.get(id.number()) {
             log(entry, verdict, true);
         }
         self.notifier.promote(id, verdict, now.at);
@@ -180,7 +184,7 @@ impl Domain {
     }
 
     fn watcher_ended(&mut self, id: ServedId, proven: bool, ending: Ending, now: Now) {
-        let Some(entry) = self.entries.remove(&id) else { return };
+        let Some(entry) = self.entries.remove(id.number()) else { return };
         debug!(watcher = %visible(&entry.who), ?ending, "a subscription ended");
         self.informing.ended(entry.of, entry.number, ending);
         let Some(presentity) = self.presentities.get_mut(entry.of) else { return };

@@ -15,6 +15,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -43,6 +44,13 @@ pub use saved::{NotRestored, Revived, SEQ_JUMP, SavedSubscription, Telling};
 /// Names one subscription that we serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServedId(pub(super) u32);
+
+impl ServedId {
+    /// Returns its number, which is small: those that stand are close together.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
 
 impl std::fmt::Display for ServedId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -134,7 +142,7 @@ pub enum Report {
         /// Which; the id is free.
         id: ServedId,
         /// The watcher's address of record.
-        watcher: Box<str>,
+        watcher: Arc<str>,
         /// Whether it ever was more than an unproven claim.
         proven: bool,
         /// Why.
@@ -148,8 +156,8 @@ pub(super) struct Served {
     dialog: Dialog,
     /// The `id` of the Event header, repeated exactly.
     event_id: Option<Box<str>>,
-    /// The watcher's address of record, as From has it.
-    watcher: Box<str>,
+    /// The watcher's address of record, as From has it; of several that are proven it is the same text.
+    watcher: Arc<str>,
     /// Where the last SUBSCRIBE came from.
     source: SocketAddr,
     /// The connection that it came by, where the watcher wants NOTIFYs to come by it too.
@@ -167,12 +175,12 @@ pub(super) struct Served {
     /// When it is given up, while nobody decided (NOT-22).
     gives_up_at: Option<Instant>,
     /// Its place among the unproven, if it is one of them.
-    unproven: Option<Unproven>,
+    unproven: Option<Box<Unproven>>,
     fetch: bool,
-    /// How large the answer to an unproven fetch may be.
-    size_limit: Option<usize>,
+    /// How large the answer to an unproven fetch may be, in bytes.
+    size_limit: Option<u32>,
     /// What its last SUBSCRIBE wants not to be told again, until that is answered by a NOTIFY.
-    condition: Option<Condition>,
+    condition: Option<Box<Condition>>,
     owed: Owed,
     queued: bool,
     awaited: Option<Awaited>,
@@ -235,7 +243,7 @@ pub struct ServedInfo {
     /// Which.
     pub id: ServedId,
     /// The watcher's address of record.
-    pub watcher: Box<str>,
+    pub watcher: Arc<str>,
     /// Where it subscribes from.
     pub source: SocketAddr,
     /// What it gets.
@@ -256,7 +264,7 @@ pub struct Notifier {
     by_view: BTreeSet<(View, u32)>,
     /// Proven ones that wait for a decision, by when they give up: who has waited longest comes first.
     waiting: BTreeSet<(Instant, u32)>,
-    per_watcher: HashMap<Box<str>, u32>,
+    per_watcher: HashMap<Arc<str>, u32>,
     proofs: Proofs,
     urgent: VecDeque<u32>,
     ready: VecDeque<u32>,
@@ -530,7 +538,7 @@ impl Notifier {
         }
         let proven = served.unproven.is_none();
         if let Some(unproven) = served.unproven.take() {
-            self.leave_unproven(unproven);
+            self.leave_unproven(*unproven);
         } else if let Some(count) = self.per_watcher.get_mut(&served.watcher) {
             *count -= 1;
             if *count == 0 {
@@ -540,6 +548,15 @@ impl Notifier {
         if !served.fetch {
             self.reports.push_back(Report::Ended { id: ServedId(id), watcher: served.watcher, proven, ending });
         }
+    }
+
+    /// Counts a proven subscription among those of its watcher.
+    fn count(&mut self, id: u32) {
+        let Some(served) = self.slab.get_mut(id) else { return };
+        if let Some((name, _)) = self.per_watcher.get_key_value(&served.watcher) {
+            served.watcher = Arc::clone(name);
+        }
+        *self.per_watcher.entry(Arc::clone(&served.watcher)).or_default() += 1;
     }
 
     /// Gives a place in the table of the unproven back.

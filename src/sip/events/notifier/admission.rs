@@ -1,6 +1,6 @@
 //! Taking a SUBSCRIBE: checks, new subscriptions, refreshes, fetches (RFC 6665 §4.2.1).
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -207,8 +207,8 @@ impl Notifier {
             gives_up_at: None,
             unproven: None,
             fetch,
-            size_limit: (!proven && fetch).then(|| request_size(message) * 4),
-            condition: Condition::of(message).filter(|_| self.config.whole),
+            size_limit: (!proven && fetch).then(|| u32::try_from(request_size(message) * 4).unwrap_or(u32::MAX)),
+            condition: Condition::of(message).filter(|_| self.config.whole).map(Box::new),
             owed: Owed::Nothing,
             queued: false,
             awaited: None,
@@ -224,11 +224,11 @@ impl Notifier {
             if !fetch {
                 self.unsaved.insert(tag, Some(id));
             }
-            *self.per_watcher.entry(initial.watcher.as_str().into()).or_default() += 1;
+            self.count(id);
         } else {
             let place = self.proofs.enter(id, flow.remote.ip());
             if let Some(served) = self.slab.get_mut(id) {
-                served.unproven = Some(place);
+                served.unproven = Some(Box::new(place));
             }
         }
         self.set_verdict(id, verdict, step.now);
@@ -351,7 +351,7 @@ impl Notifier {
             self.rearm(id.0);
             return;
         }
-        served.condition = condition;
+        served.condition = condition.map(Box::new);
         let requires = self.config.listing.map(|listing| listing.requires);
         accept(request, flow, message, 200, (tag, requires), &user, granted, step);
         // A request in the dialog bears our tag, which only the watcher's own address was told.
@@ -370,10 +370,10 @@ impl Notifier {
         let Some(place) = served.unproven.take() else { return };
         served.expires_at = served.granted_until;
         self.unsaved.insert(served.dialog.local_tag, Some(id));
-        let watcher = served.watcher.clone();
+        let watcher = Arc::clone(&served.watcher);
         let full = self.is_full(&watcher);
-        self.leave_unproven(place);
-        *self.per_watcher.entry(watcher).or_default() += 1;
+        self.leave_unproven(*place);
+        self.count(id);
         self.note_waiting(id);
         if full {
             return self.owe(id, Owed::Last(Farewell::NoRoom), now);

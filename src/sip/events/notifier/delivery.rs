@@ -70,7 +70,8 @@ impl Notifier {
             head.header(Name::Require, listing.requires);
         }
         head.header(Name::AllowEvents, ALLOW_EVENTS).header(Name::UserAgent, USER_AGENT);
-        let spare = served.size_limit.map_or(usize::MAX, |limit| limit.saturating_sub(head.len() + YET_TO_COME));
+        let spare =
+            served.size_limit.map_or(usize::MAX, |limit| (limit as usize).saturating_sub(head.len() + YET_TO_COME));
         let mut content = content.filter(|content| !content.is_empty());
         // What an unproven watcher wants not to be told waits for the first NOTIFY that would tell it.
         let condition = if unproven && !served.fetch { None } else { served.condition.take() };

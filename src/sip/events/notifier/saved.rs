@@ -242,13 +242,13 @@ impl Notifier {
         if self.is_full(&served.watcher) {
             return Err(NotRestored::NoRoom);
         }
-        *self.per_watcher.entry(served.watcher.clone()).or_default() += 1;
         let tag = served.dialog.local_tag;
         served.set_pace(rates, &self.config);
         if let Some(pace) = &mut served.pace {
             pace.tell(now);
         }
         let id = self.slab.insert(served);
+        self.count(id);
         self.by_tag.insert(tag, id);
         self.unsaved.insert(tag, Some(id));
         self.set_verdict(id, verdict, now);
