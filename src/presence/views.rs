@@ -238,7 +238,7 @@ impl Views {
 
     /// Makes the document behind a view.
     pub(crate) fn make(&self, view: View, subject: impl Subject) -> Bytes {
-        match view.number {
+        let made = match view.number {
             FULL if self.leaving || subject.said_at().is_none() => subject.offline(self.offline_since),
             FULL => subject.whole(),
             number => match self.some.get(&number) {
@@ -246,8 +246,9 @@ impl Views {
                 // One that was forgotten is nobody's.
                 None => subject.offline(self.hidden.since(number).unwrap_or(self.hiding.since)),
             },
-        }
-        .into()
+        };
+        // It is kept as long as nothing changes: without the room that writing took.
+        made.into_boxed_slice().into()
     }
 
     /// Makes the document of those from whom we hide.
