@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::{net::udp::Outgoing, sip::transport::Packet};
 
 /// How many batches may wait for it.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 8;
 
 /// Datagrams of one socket.
 #[derive(Debug)]
