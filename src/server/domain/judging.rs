@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Domain, domain_of,
+    presentity::Presentity,
     subscribing::{Entry, log},
 };
 use crate::{
@@ -70,7 +71,9 @@ impl Domain {
 
     /// Judges everybody anew who watches somebody; whoever gets something else is told.
     pub(super) fn judge_all(&mut self, of: u32, now: Now) {
-        self.catch_up(of, now);
+        if self.presentities.get(of).is_some_and(Presentity::has_spheres) {
+            self.catch_up(of, now);
+        }
         self.hide(of, now);
         let Some(presentity) = self.presentities.get(of) else { return };
         let ids: Vec<ServedId> = presentity.watchers.iter().copied().collect();

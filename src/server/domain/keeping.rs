@@ -259,7 +259,7 @@ impl Domain {
         }
         let all: Vec<u32> = self.presentities.iter().map(|(of, _)| of).collect();
         for of in all {
-            self.recompose(of, now);
+            self.restored(of, now);
         }
         for (key, value) in rows(Table::Subscriptions) {
             let outcome = serde_json::from_slice(&value)

@@ -74,7 +74,7 @@ impl Presentity {
     }
 
     /// Returns whether its rules go by the part of life that it is in.
-    fn has_spheres(&self) -> bool {
+    pub(super) fn has_spheres(&self) -> bool {
         self.policy.as_ref().is_some_and(|policy| policy.rules().iter().any(|rule| !rule.spheres.is_empty()))
     }
 
@@ -160,6 +160,19 @@ impl Domain {
         match self.presentities.get_mut(of) {
             Some(presentity) if !is_seen && !presentity.minds() => presentity.is_behind = true,
             _ => self.recompose_with(of, Some(document), now),
+        }
+    }
+
+    /// Takes note of what somebody published in an earlier run, before anybody is served in this one.
+    pub(super) fn restored(&mut self, of: u32, now: Now) {
+        let Self { presentities, compositor, .. } = self;
+        match presentities.get_mut(of) {
+            Some(presentity)
+                if !presentity.minds() && compositor.publications(&presentity.uri, now.at).next().is_some() =>
+            {
+                presentity.is_behind = true;
+            }
+            _ => self.recompose(of, now),
         }
     }
 
