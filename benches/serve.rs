@@ -217,9 +217,9 @@ fn main() {
             site.subscribe(from % (size / 10), from);
         }
         let subscribed = began.elapsed().as_secs_f64() * 1e6 / *size as f64;
-        // What answers were remembered for is over.
+        // What answers were remembered for is over, and is forgotten a thousand at a time.
         site.at += Duration::from_mins(2);
-        for _ in 0..=size / 1000 {
+        for _ in 0..=size / 250 {
             site.settle();
         }
         let change = region.change();
