@@ -167,7 +167,35 @@ fn esc_10_what_was_published_while_nobody_looked_is_seen_by_whoever_looks() {
 }
 
 #[test]
-fn cmp_03_what_came_and_went_while_nobody_looked_is_over_since_then() {
+fn esc_09_who_comes_when_it_is_just_over_sees_that_and_what_follows() {
+    let mut site = Site::open();
+    // One request is enough, so that nothing is done before it.
+    site.domain.set_accounts(std::sync::Arc::default(), crate::world::moment(std::time::Duration::ZERO));
+    let answer = site.publish("alice", "Expires: 60\n", &open("alice", "here"));
+    assert_eq!(answer.code(), Some(200));
+    site.sleep(secs(60));
+    site.subscribe("bob", "alice");
+    // The first one but asks whether he is there.
+    let told = site.told("bob");
+    assert!(told.last().unwrap().body().contains("<basic>closed</basic>"), "{told:?}");
+    site.put("alice", &open("alice", "again"));
+    site.pass(secs(5));
+    assert!(site.one("bob").body().contains("again"));
+}
+
+#[test]
+fn esc_05_what_says_its_charset_is_seen_as_it_was_read() {
+    let mut site = Site::open();
+    let body = open("alice", "caf\u{e9}").replace("?>", " encoding=\"iso-8859-1\"?>");
+    let lines = "Event: presence\nContent-Type: application/pidf+xml;charset=utf-8\n";
+    let answer = site.ask("PUBLISH", "alice", "sip:alice@example.test", lines, &body);
+    assert_eq!(answer.code(), Some(200), "{answer:?}");
+    site.subscribe("bob", "alice");
+    assert!(site.one("bob").body().contains("caf\u{e9}"));
+}
+
+#[test]
+fn esc_09_what_nobody_looked_at_is_gone_as_well() {
     let mut site = Site::open();
     let tag = site.put("alice", &open("alice", "here"));
     site.pass(secs(10));

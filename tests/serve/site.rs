@@ -171,6 +171,11 @@ impl Site {
         self.settle();
     }
 
+    /// Lets time pass in which nothing is done, as in a sleep.
+    pub fn sleep(&mut self, time: Duration) {
+        self.after += time;
+    }
+
     fn settle(&mut self) {
         loop {
             self.domain.settle(moment(self.after), &mut self.out);

@@ -140,7 +140,7 @@ impl Domain {
         self.keep_histories(out);
     }
 
-    /// Nothing is written down: none of it is made into what would be.
+    /// Nothing is written down, and little of it is made into what would be.
     fn let_go(&mut self, now: Now) {
         drop(self.compositor.take_unsaved(now.at, now.wall));
         self.registrar.take_unsaved(now.at, now.wall);

@@ -159,7 +159,7 @@ impl Domain {
         let is_seen = self.notifier.shows(of) || self.listing.has(of);
         match self.presentities.get_mut(of) {
             Some(presentity) if !is_seen && !presentity.minds() => presentity.is_behind = true,
-            _ => self.recompose_with(of, Some(document), now),
+            _ => self.compose(of, Some(document), now),
         }
     }
 
@@ -179,17 +179,20 @@ impl Domain {
     /// Catches up with what was published of somebody while nobody had a use for it.
     pub(super) fn catch_up(&mut self, of: u32, now: Now) {
         if self.presentities.get(of).is_some_and(|presentity| presentity.is_behind) {
-            self.recompose(of, now);
+            self.compose(of, None, now);
+            // Whoever looks still has its number.
+            self.looked_at.push(of);
         }
     }
 
     /// What somebody publishes is another, or holds no longer: whoever sees a difference is told (ESC-10).
     pub(super) fn recompose(&mut self, of: u32, now: Now) {
-        self.recompose_with(of, None, now);
+        self.compose(of, None, now);
+        self.forget_if_idle(of);
     }
 
-    /// Does the same where one of its documents was just read.
-    fn recompose_with(&mut self, of: u32, mut known: Option<(PublicationKey, Document)>, now: Now) {
+    /// Composes what stands of it now; one of its documents may be known already.
+    fn compose(&mut self, of: u32, mut known: Option<(PublicationKey, Document)>, now: Now) {
         let Some(presentity) = self.presentities.get_mut(of) else { return };
         let published: Vec<_> = self.compositor.publications(&presentity.uri, now.at).collect();
         let read = |body: &[u8]| Document::parse(body, None).ok();
@@ -244,7 +247,6 @@ impl Domain {
             }
         }
         self.note_edge(of, next_edge, now);
-        self.forget_if_idle(of);
     }
 
     /// Takes note of when something of a presentity may be otherwise by itself (CMP-05, POL-06).

@@ -86,8 +86,7 @@ fn readable(message: &Message<'_>, resource: &str) -> Result<(Bytes, Document), 
     if !entity_matches(&document.entity, resource, &[]) {
         return Err(Refusal::plain(400));
     }
-    // What is kept is read by what it says itself.
-    let is_plain = charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"));
-    let body = if is_plain { Bytes::copy_from_slice(message.body) } else { document.to_bytes().into() };
+    // What is kept is read again by what it says itself.
+    let body = if charset.is_none() { Bytes::copy_from_slice(message.body) } else { document.to_bytes().into() };
     Ok((body, document))
 }
