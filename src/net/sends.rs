@@ -29,12 +29,9 @@ pub struct Sends {
 }
 
 impl Sends {
-    /// Has a second thread send some of what is much, if this machine has a core for it.
-    ///
-    /// # Errors
-    /// When no thread can be had.
-    pub fn with_helper() -> io::Result<Self> {
-        Ok(Self { waiting: VecDeque::new(), helper: Helper::start()? })
+    /// Has a second thread send what is much, if this machine has a core for it.
+    pub fn with_helper() -> Self {
+        Self { waiting: VecDeque::new(), helper: Helper::start() }
     }
 
     /// Puts a datagram from `local` to `remote` behind the others.
@@ -66,7 +63,7 @@ impl Sends {
                 continue;
             };
             let count = self.waiting.iter().take_while(|(from, ..)| *from == local).take(BATCH).count();
-            if count >= MANY && self.hand_over(socket, count) {
+            if self.hand_over(socket, count) {
                 continue;
             }
             let batch: Vec<(SocketAddr, &Packet)> =
@@ -81,9 +78,12 @@ impl Sends {
         failed
     }
 
-    /// Gives the first ones to the second thread; false where there is none, or it has enough to do.
+    /// Gives the first ones to the second thread, if they are many or others are on their way there; false where there is
+    /// none, or it has enough to do.
     fn hand_over(&mut self, socket: &UdpSocket, count: usize) -> bool {
-        let Some(helper) = &self.helper else { return false };
+        let Some(helper) = self.helper.as_ref().filter(|helper| count >= MANY || helper.is_busy()) else {
+            return false;
+        };
         let datagrams = self.waiting.drain(..count).map(|(_, remote, packet)| (remote, packet)).collect();
         let Err(job) = helper.take(Job { socket: socket.outgoing().clone(), datagrams }) else { return true };
         for (remote, packet) in job.datagrams.into_iter().rev() {
@@ -147,8 +147,8 @@ mod tests {
         let (listeners, local) = listeners();
         let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_nonblocking(true).unwrap();
-        let mut sends = Sends::with_helper().unwrap();
-        let mut seen = vec![0; 200];
+        let mut sends = Sends::with_helper();
+        let mut seen = vec![0; 200 + MANY];
         let mut take = || {
             let mut bytes = [0; 16];
             while let Ok(length) = peer.recv(&mut bytes) {
@@ -156,6 +156,10 @@ mod tests {
                 seen[number] += 1;
             }
         };
+        (200..200 + MANY).for_each(|number| sends.push(local, peer.local_addr().unwrap(), packet(number.to_string())));
+        if sends.helper.is_some() {
+            assert!(sends.hand_over(listeners.udp_on(local).unwrap(), MANY), "it has nothing to do");
+        }
         for number in 0..200 {
             sends.push(local, peer.local_addr().unwrap(), packet(number.to_string()));
             if number % 40 == 39 {
@@ -173,7 +177,7 @@ mod tests {
         let (listeners, local) = listeners();
         let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let (good, bad) = (peer.local_addr().unwrap(), "127.0.0.1:9".parse().unwrap());
-        let mut sends = Sends::with_helper().unwrap();
+        let mut sends = Sends::with_helper();
         for _ in 0..MANY {
             sends.push(local, good, packet("good".to_owned()));
         }

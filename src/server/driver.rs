@@ -145,7 +145,7 @@ impl Driver {
             accounts,
             commands,
             held: Held::new(store),
-            sends: Sends::with_helper()?,
+            sends: Sends::with_helper(),
             sleeper: Sleeper::new()?,
             clock: Clock::new(),
             out: Outbox::default(),

@@ -1,22 +1,28 @@
 //! A second thread that sends, where there is another core for it: to hand a datagram to the kernel takes about as long as to
 //! make it.
 //!
-//! It is given whole batches, and so many at a time; who finds it busy sends a batch himself. So datagrams of different batches
-//! may overtake each other, as they may in any network.
+//! It is given whole batches, and so many at a time; as long as it has any, it is given all else as well, so that nothing
+//! overtakes it. Who finds it with more than it takes sends a batch himself, which may then be sooner, as in any network.
 
 use std::{
-    io,
     net::SocketAddr,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread::{self, JoinHandle},
 };
 
 use tokio::sync::mpsc;
+use tracing::warn;
 
 use crate::{net::udp::Outgoing, sip::transport::Packet};
 
 /// How many batches may wait for it.
 const AT_ONCE: usize = 8;
+/// How often it waits for room at the end, before it leaves the rest unsent.
+const PATIENCE: u32 = 4;
 
 /// Datagrams of one socket.
 #[derive(Debug)]
@@ -30,25 +36,45 @@ pub(super) struct Job {
 pub(super) struct Helper {
     jobs: SyncSender<Job>,
     failed: mpsc::UnboundedReceiver<SocketAddr>,
+    shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
 
+#[derive(Debug, Default)]
+struct Shared {
+    /// How many jobs it has.
+    jobs: AtomicUsize,
+    is_ending: AtomicBool,
+}
+
 impl Helper {
-    /// Starts it; none where there is one core only.
-    pub(super) fn start() -> io::Result<Option<Self>> {
-        if thread::available_parallelism()?.get() < 2 {
-            return Ok(None);
+    /// Starts it; none where there is one core only, or no thread to be had.
+    pub(super) fn start() -> Option<Self> {
+        if thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+            return None;
         }
         let (jobs, taken) = sync_channel(AT_ONCE);
         let (failures, failed) = mpsc::unbounded_channel();
-        let thread = thread::Builder::new().name("sends".to_owned()).spawn(move || work(&taken, &failures))?;
-        Ok(Some(Self { jobs, failed, thread }))
+        let shared = Arc::<Shared>::default();
+        let state = Arc::clone(&shared);
+        let started = thread::Builder::new().name("sends".to_owned()).spawn(move || work(&taken, &failures, &state));
+        let thread = started.inspect_err(|error| warn!(%error, "no second thread sends")).ok()?;
+        Some(Self { jobs, failed, shared, thread })
+    }
+
+    /// Returns whether it has something to do.
+    pub(super) fn is_busy(&self) -> bool {
+        self.shared.jobs.load(Ordering::Acquire) > 0
     }
 
     /// Gives it something to do; it is given back where it has enough.
     pub(super) fn take(&self, job: Job) -> Result<(), Job> {
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        self.shared.jobs.fetch_add(1, Ordering::AcqRel);
+        self.jobs.try_send(job).map_err(|error| {
+            self.shared.jobs.fetch_sub(1, Ordering::AcqRel);
+            match error {
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+            }
         })
     }
 
@@ -60,15 +86,17 @@ impl Helper {
         }
     }
 
-    /// Returns when all that it was given is sent.
+    /// Returns when all that it was given is sent, or the kernel has taken nothing for a while.
     pub(super) fn finish(self) {
+        self.shared.is_ending.store(true, Ordering::Release);
         drop(self.jobs);
         // It does nothing that could fail.
         let _ = self.thread.join();
     }
 }
 
-fn work(jobs: &Receiver<Job>, failures: &mpsc::UnboundedSender<SocketAddr>) {
+fn work(jobs: &Receiver<Job>, failures: &mpsc::UnboundedSender<SocketAddr>, shared: &Shared) {
+    let mut patience = PATIENCE;
     while let Ok(Job { socket, datagrams }) = jobs.recv() {
         let mut rest: Vec<(SocketAddr, &Packet)> = datagrams.iter().map(|(remote, packet)| (*remote, packet)).collect();
         while !rest.is_empty() {
@@ -78,9 +106,17 @@ fn work(jobs: &Receiver<Job>, failures: &mpsc::UnboundedSender<SocketAddr>) {
                 let _ = failures.send(remote);
             }
             rest.drain(..done);
-            if !rest.is_empty() {
-                socket.wait_for_room();
+            if rest.is_empty() {
+                break;
             }
+            if shared.is_ending.load(Ordering::Acquire) {
+                if patience == 0 {
+                    break;
+                }
+                patience -= 1;
+            }
+            socket.wait_for_room();
         }
+        shared.jobs.fetch_sub(1, Ordering::AcqRel);
     }
 }

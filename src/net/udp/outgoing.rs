@@ -6,6 +6,8 @@ use std::{
     net::SocketAddr,
     os::fd::{AsFd as _, AsRawFd as _},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use nix::{
@@ -59,6 +61,11 @@ impl Outgoing {
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
         // Whoever waited in vain tries again.
         let _ = poll(&mut fds, PollTimeout::from(500_u16));
+        let has_room = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLOUT));
+        if !has_room {
+            // An error that waits to be fetched ends each wait at once.
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn send_batch(&self, packets: &[(SocketAddr, &Packet)]) -> nix::Result<usize> {
