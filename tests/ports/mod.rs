@@ -23,8 +23,8 @@ static TAKEN: AtomicU16 = AtomicU16::new(0);
 /// Returns a port that UDP and TCP have free on the loopback addresses, as they have the three behind it. In this
 /// process nobody else gets any of them.
 pub(crate) fn free_port() -> u16 {
-    // Several runs on one machine begin at different places.
-    let begin = u16::try_from(process::id() % u32::from(GROUPS)).unwrap_or_default();
+    // Several runs on one machine, whose numbers are close together, begin far from each other.
+    let begin = u16::try_from(process::id().wrapping_mul(97) % u32::from(GROUPS)).unwrap_or_default();
     let mut ports = (0..GROUPS).map(|_| FIRST + (begin + TAKEN.fetch_add(1, Ordering::Relaxed)) % GROUPS * TOGETHER);
     ports.find(|&port| (port..port + TOGETHER).all(is_free)).expect("a free port below 32000")
 }
