@@ -6,8 +6,10 @@
 //! user, who hands in a [`Verdict`]; what the state is, by the user too, when [`pump`](Notifier::pump) asks.
 
 mod admission;
+mod config;
 mod delivery;
 mod proof;
+mod report;
 mod saved;
 #[cfg(test)]
 mod tests;
@@ -23,12 +25,11 @@ use bytes::Bytes;
 
 use self::proof::{Proofs, Unproven};
 use super::{
-    EventPackage, Step, User,
+    Step,
     conditional::{Condition, EntityTag, Savings},
     rates::{Pace, Rates},
 };
 use crate::sip::{
-    auth::AccountId,
     dialog::Dialog,
     header::Reason,
     ids::Token,
@@ -39,116 +40,9 @@ use crate::sip::{
 };
 
 pub use admission::{Initial, Rank, Subscribe};
+pub use config::{Listing, NotifierConfig};
+pub use report::{Ending, Report, ServedId, ServedInfo, Verdict, View};
 pub use saved::{NotRestored, Revived, SEQ_JUMP, SavedSubscription, Telling};
-
-/// Names one subscription that we serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServedId(pub(super) u32);
-
-impl ServedId {
-    /// Returns its number, which is small: those that stand are close together.
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
-
-impl std::fmt::Display for ServedId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "in-{}", self.0)
-    }
-}
-
-/// Names a state that watchers may be shown; several watchers share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct View {
-    /// Of which resource, where there are many.
-    pub of: u32,
-    /// Which of its states.
-    pub number: u32,
-}
-
-/// What a watcher gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing, with this status code.
-    Refuse(u16),
-    /// An answer later.
-    Pending,
-    /// This view.
-    Active(View),
-}
-
-/// What the notifier is told once.
-#[derive(Clone, Debug)]
-pub struct NotifierConfig {
-    /// The event package.
-    pub package: EventPackage,
-    /// The shortest subscription, in seconds; a shorter one gets 423.
-    pub min_expires: u32,
-    /// How many proven subscriptions there may be.
-    pub max_subscriptions: usize,
-    /// How many of them one watcher may hold (NOT-27).
-    pub max_per_watcher: u32,
-    /// The pause between two NOTIFYs for changes of state to one watcher.
-    pub rate: Duration,
-    /// Whether each document stands for itself, and not on those before: then a watcher may say what it knows already
-    /// (RFC 5839), and have it repeated (RFC 6446 §6).
-    pub whole: bool,
-    /// What is different where it serves lists of resources (RFC 4662).
-    pub listing: Option<Listing>,
-    /// Whose password answers challenges to NOTIFYs (AUT-16).
-    pub account: Option<AccountId>,
-    /// As whose requests its NOTIFYs go.
-    pub user: fn(ServedId, u64) -> User,
-}
-
-/// How a list of resources is told.
-#[derive(Clone, Copy, Debug)]
-pub struct Listing {
-    /// The option tag that every 2xx and NOTIFY requires (RFC 4662 §4.1).
-    pub requires: &'static str,
-    /// Reads the media type, with its parameters, off a body that was made.
-    pub content_type_of: fn(&[u8]) -> Option<String>,
-}
-
-/// Why a subscription ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The watcher unsubscribed, or had one look.
-    Left,
-    /// It was not refreshed.
-    Expired,
-    /// The watcher's address did not answer.
-    Unanswered,
-    /// The watcher's side said that there is no such subscription.
-    Gone(u16),
-    /// We took it back.
-    Rejected,
-    /// Nobody decided within seven days.
-    GaveUp,
-    /// Somebody with better standing took its place, or nothing ever proved it.
-    Dropped,
-    /// We go offline.
-    Offline,
-}
-
-/// What the notifier reports to its user.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Report {
-    /// The watcher's address answered for the first time: it is to be judged again.
-    Proven(ServedId),
-    /// A subscription ended.
-    Ended {
-        /// Which; the id is free.
-        id: ServedId,
-        /// The watcher's address of record.
-        watcher: Arc<str>,
-        /// Whether it ever was more than an unproven claim.
-        proven: bool,
-        /// Why.
-        ending: Ending,
-    },
-}
 
 /// One subscription that we serve.
 #[derive(Debug)]
@@ -236,23 +130,6 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(7 * 24);
 const RETRY_AFTER: u32 = 60;
 /// How many NOTIFYs may be unanswered and younger than T1 before further ones wait.
 const WINDOW: usize = 512;
-
-/// How a subscription stands, for people.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServedInfo {
-    /// Which.
-    pub id: ServedId,
-    /// The watcher's address of record.
-    pub watcher: Arc<str>,
-    /// Where it subscribes from.
-    pub source: SocketAddr,
-    /// What it gets.
-    pub verdict: Verdict,
-    /// When it ends unless refreshed.
-    pub expires_at: Instant,
-    /// Whether the watcher's address has shown that it is there.
-    pub proven: bool,
-}
 
 /// All subscriptions that we serve; see the module's text.
 #[derive(Debug)]
